@@ -1,0 +1,237 @@
+"""The features as data: which rows of the history are which events, what is counted over which days, in which words.
+
+A catalogue is YAML. `events` name rows of the history (a table, a condition on its columns, the moment and the value
+taken); `families` hold features made of them, and the sentences a nurse would say of them. A feature's name is
+derived: `{aggregate}_{event}_{days}d`.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import Any, Literal
+
+import duckdb
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from features.errors import ConfigError, nearest
+from features.frames import connect
+from features.history import empty_history
+from features.schema import TABLES
+from features.table import Contract, FeatureInfo, make_contract
+
+AGGREGATES = ("count", "days_since", "mean", "min", "max", "last", "share")
+PERSONAL = (
+    "age",
+    "female",
+    "deprivation_decile",
+    "care_home",
+    "days_on_caseload",
+    "open_referrals",
+    "weekday",
+    "season_cos",
+    "season_sin",
+)
+DIRECTIONS = {"up": 1, "down": -1, "none": 0}
+PLACEHOLDER = re.compile(r"\{(\w+)(?::([^}]*))?\}")
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Event(_Data):
+    """Rows of `table` that satisfy `where`, each at its `at` (default: the table's own moment), worth `value`."""
+
+    table: Literal["referrals", "contacts", "observations", "stays", "attendances"]
+    where: str = "true"
+    at: str = ""
+    value: str = "null"
+
+    @property
+    def moment(self) -> str:
+        return self.at or str(TABLES[self.table].at)
+
+
+class Feature(_Data):
+    """One line of a family: one aggregate of one event over one or more look-backs (days)."""
+
+    aggregate: Literal["count", "days_since", "mean", "min", "max", "last", "share", "person"]
+    of: str
+    days: tuple[int, ...] = ()
+    among: str = ""
+    direction: Literal["up", "down", "none"] = "none"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, raw: Any) -> Any:
+        """`{count: visit, days: [7, 30]}` says aggregate and event in one."""
+        named = [key for key in (*AGGREGATES, "person") if isinstance(raw, dict) and key in raw]
+        if len(named) != 1 or not isinstance(raw, dict):
+            message = f"a feature must name one aggregate of {', '.join((*AGGREGATES, 'person'))}"
+            raise ValueError(message)
+        rest = {key: value for key, value in raw.items() if key != named[0]}
+        days = rest.pop("days", ())
+        return {**rest, "aggregate": named[0], "of": raw[named[0]], "days": (days,) if isinstance(days, int) else days}
+
+    def infos(self, family: str) -> Iterator[FeatureInfo]:
+        direction = DIRECTIONS[self.direction]
+        if self.aggregate == "person":
+            yield FeatureInfo(self.of, family, "person", self.of, 0, direction, None)
+            return
+        of = f"{self.of}_among_{self.among}" if self.among else self.of
+        empty = 0.0 if self.aggregate == "count" else None
+        for days in self.days:
+            yield FeatureInfo(f"{self.aggregate}_{of}_{days}d", family, self.aggregate, self.of, days, direction, empty)
+
+
+class Sentence(_Data):
+    """`say` is used when every feature named in `when` is known and not zero; the first that fits is taken."""
+
+    say: str
+    when: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> set[str]:
+        return {*self.when, *(match[1] for match in PLACEHOLDER.finditer(self.say))}
+
+
+class Family(_Data):
+    title: str
+    features: tuple[Feature, ...]
+    sentences: tuple[Sentence, ...]
+
+
+class Catalogue(_Data):
+    """A validated catalogue; `contract` is that of the tables built with it."""
+
+    events: dict[str, Event]
+    families: dict[str, Family]
+
+    @cached_property
+    def contract(self) -> Contract:
+        definitions = "\n".join(f"{name}: {event.model_dump_json()}" for name, event in sorted(self.events.items()))
+        return make_contract(self.infos(), definitions)
+
+    def infos(self) -> Iterator[FeatureInfo]:
+        for name, family in self.families.items():
+            for feature in family.features:
+                yield from feature.infos(name)
+
+    @property
+    def longest(self) -> int:
+        """The longest look-back, in days."""
+        return max((info.days for info in self.infos()), default=0)
+
+    def sentence(self, family: str, row: Mapping[str, float]) -> str:
+        """What a nurse would say of this family, given the row's features."""
+        for sentence in self.families[family].sentences:
+            if all(_known(row[name]) and row[name] != 0 for name in sentence.when):
+                return fill(sentence.say, row)
+        return self.families[family].title
+
+
+def load_catalogue(text: str, where: str) -> Catalogue:
+    """Read a catalogue, refusing with `where` and the place whatever it cannot mean."""
+    try:
+        catalogue = Catalogue.model_validate(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        message = f"{where} must be YAML; {str(error).splitlines()[0]}."
+        raise ConfigError(message) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        message = f"{where}: {place or 'the file'}: {first['msg']}."
+        raise ConfigError(message) from error
+    _check_events(catalogue, where)
+    _check_names(catalogue, where)
+    return catalogue
+
+
+def fill(template: str, row: Mapping[str, float]) -> str:
+    """Put values into `{name}`, `{name:noun}` (counted, in the plural where due) and `{name:ago}` (days as words)."""
+
+    def word(match: re.Match[str]) -> str:
+        value, form = row[match[1]], match[2] or ""
+        if not _known(value):
+            return "no record"
+        return _ago(value) if form == "ago" else _counted(value, form)
+
+    return PLACEHOLDER.sub(word, template)
+
+
+def _known(value: float) -> bool:
+    return not math.isnan(value)
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if abs(value - round(value)) < 0.05 else f"{value:.1f}"
+
+
+def _counted(value: float, noun: str) -> str:
+    number = _number(value)
+    if not noun:
+        return number
+    return f"{number} {noun}" if number == "1" else f"{number} {_plural(noun)}"
+
+
+def _plural(noun: str) -> str:
+    """'visit with no answer' -> 'visits with no answer': the word before the first preposition takes the s."""
+    head, *tail = re.split(r"(?= (?:with|to|from|by|for|at|of) )", noun, maxsplit=1)
+    return head + "s" + "".join(tail)
+
+
+def _ago(days: float) -> str:
+    whole = math.floor(days)
+    return {0: "in the last day", 1: "yesterday"}.get(whole, f"{whole} days ago")
+
+
+def _check_events(catalogue: Catalogue, where: str) -> None:
+    """Bind every event's SQL against the history's own columns, so that a wrong word is found at load."""
+    with connect(empty_history()) as connection:
+        for name, event in catalogue.events.items():
+            try:
+                connection.sql(f"select {event.moment}, {event.value} from {event.table} where {event.where}")
+            except duckdb.Error as error:
+                columns = ", ".join(TABLES[event.table].names)
+                message = (
+                    f"{where}: events.{name}: its conditions must use columns of {event.table} ({columns}); "
+                    f"{str(error).splitlines()[0]}"
+                )
+                raise ConfigError(message) from error
+
+
+def _check_names(catalogue: Catalogue, where: str) -> None:
+    for family_name, family in catalogue.families.items():
+        place = f"{where}: families.{family_name}"
+        for feature in family.features:
+            known = PERSONAL if feature.aggregate == "person" else catalogue.events
+            _refuse_unknown([feature.of, *([feature.among] if feature.among else [])], known, place, "event")
+            _refuse_days(feature, place)
+    names = catalogue.contract.names
+    doubled = {name for name in names if names.count(name) > 1}
+    if doubled:
+        message = f"{where}: a feature must be listed once; found twice: {', '.join(sorted(doubled))}."
+        raise ConfigError(message)
+    for family_name, family in catalogue.families.items():
+        for sentence in family.sentences:
+            _refuse_unknown(sentence.names, names, f"{where}: families.{family_name}.sentences", "feature")
+
+
+def _refuse_days(feature: Feature, place: str) -> None:
+    if feature.aggregate != "person" and (not feature.days or min(feature.days) < 1):
+        message = (
+            f"{place}: {feature.aggregate} of {feature.of} must have days of 1 or more; found {list(feature.days)}."
+        )
+        raise ConfigError(message)
+    if (feature.aggregate == "share") != bool(feature.among):
+        message = f"{place}: 'among' says what a share is a share of, and goes with share only; found at {feature.of}."
+        raise ConfigError(message)
+
+
+def _refuse_unknown(words: Iterable[str], known: Iterable[str], place: str, kind: str) -> None:
+    for word in words:
+        if word not in known:
+            message = f"{place}: '{word}' is not a known {kind}; {nearest(word, known)}"
+            raise ConfigError(message)

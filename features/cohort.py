@@ -1,0 +1,125 @@
+"""Who is on which team's caseload at a cut, as known then, and why others are not."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import pandas as pd
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+from features.build import window_starts
+from features.frames import connect
+
+EXCLUSIONS = ("no team named", "service not scored", "under age", "died", "in hospital", "no recent activity")
+"""Why a person with an open referral is not on the caseload, in the order in which the reasons are looked for."""
+
+
+class CaseloadRules(BaseModel):
+    """The risk set: open referral, recent activity, adult, alive, not an inpatient, all as known at the cut.
+
+    active_days: a contact that was held, or a referral received, within so many days is recent activity.
+    least_age: years; people whose birth date is not known are kept. leave_out_team_types: national two-digit types
+    whose referrals put nobody on a list. believed_stay_days: an open spell that began longer ago than this is taken
+    for one whose discharge was never sent.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    active_days: int = Field(default=90, ge=1)
+    least_age: int = Field(default=18, ge=0)
+    leave_out_team_types: tuple[str, ...] = ()
+    believed_stay_days: int = Field(default=180, ge=1)
+
+
+def caseload(
+    tables: dict[str, pa.Table], cuts: Sequence[datetime], rules: CaseloadRules, zone: str, every: int = 1
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Memberships and exclusions at each cut.
+
+    every: where above 1, each person is looked at on one cut in `every`, which one following from their pseudonym.
+    Returns memberships (person_id, as_of, team_id, days_on_caseload, last_seen; the last null where the team has not
+    seen the person within `active_days`), and exclusions (as_of, reason, people, in the order of `EXCLUSIONS`, then
+    "on a caseload": the counts of one as_of add up to the people with an open referral).
+    """
+    moments = window_starts(cuts, [rules.active_days, rules.believed_stay_days], zone)
+    moments["turn"] = range(len(moments))
+    with connect({**tables, "moments": moments}) as connection:
+        connection.execute(f"create temp table judged as {_judged_sql(rules, zone, every)}")
+        memberships = connection.sql(MEMBERSHIPS_SQL).df()
+        exclusions = connection.sql(EXCLUSIONS_SQL).df()
+    as_us = dict.fromkeys(("as_of", "last_seen"), "datetime64[us, UTC]")
+    return memberships.astype(as_us), exclusions.astype({"as_of": as_us["as_of"]})
+
+
+def _judged_sql(rules: CaseloadRules, zone: str, every: int) -> str:
+    """One row per (person, as_of, team) with an open referral, and the first reason to leave it out, if any."""
+    left_out = ", ".join(f"'{kind}'" for kind in rules.leave_out_team_types) or "''"
+    active, believed = f"start_{rules.active_days}", f"start_{rules.believed_stay_days}"
+    return f"""
+        with open_referrals as (
+            select r.person_id, m.as_of, r.team_id, min(r.received_at) as since, max(r.received_at) as newest,
+                   bool_and(coalesce(r.team_type in ({left_out}), false)) as left_out,
+                   any_value(m.{active}) as active_from, any_value(m.{believed}) as believed_from
+            from referrals r join moments m
+              on r.known_from <= m.as_of and (r.known_to is null or m.as_of < r.known_to)
+             and r.received_at < m.as_of and (r.closed_at is null or m.as_of < r.closed_at)
+            where (m.turn + r.person_id % {every}) % {every} = 0
+            group by r.person_id, m.as_of, r.team_id
+        ),
+        people_then as (
+            select distinct person_id, as_of, active_from, believed_from from open_referrals
+        ),
+        held as (
+            select t.person_id, t.as_of, c.team_id, max(c.occurred_at) as last_seen
+            from people_then t join contacts c
+              on c.person_id = t.person_id and c.occurred_at >= t.active_from and c.occurred_at < t.as_of
+             and c.known_from <= t.as_of and (c.known_to is null or t.as_of < c.known_to)
+             and coalesce(c.seen, c.status = 'unknown')
+            group by t.person_id, t.as_of, c.team_id
+        ),
+        about as (
+            select t.person_id, t.as_of,
+                   arg_max(p.birth_date, p.known_from) as birth_date, min(p.died_at) as died_at
+            from people_then t join people p
+              on p.person_id = t.person_id and p.known_from <= t.as_of
+             and (p.known_to is null or t.as_of < p.known_to)
+            group by t.person_id, t.as_of
+        ),
+        inpatients as (
+            select distinct t.person_id, t.as_of from people_then t join stays s
+              on s.person_id = t.person_id and s.admitted_at < t.as_of
+             and (s.discharged_at > t.as_of or (s.discharged_at is null and s.admitted_at >= t.believed_from))
+             and s.known_from <= t.as_of and (s.known_to is null or t.as_of < s.known_to)
+             and coalesce(s.patient_class, '1') in ('1', '5')
+        ),
+        busy as (select person_id, as_of, max(last_seen) as last_seen from held group by person_id, as_of)
+        select o.person_id, o.as_of, o.team_id, h.last_seen,
+               (epoch_us(o.as_of) - epoch_us(o.since)) / 86400e6 as days_on_caseload,
+               case when o.team_id is null then 1
+                    when o.left_out then 2
+                    when a.birth_date + to_years({rules.least_age}) > (o.as_of at time zone '{zone}')::date then 3
+                    when a.died_at < o.as_of then 4
+                    when i.person_id is not null then 5
+                    when b.last_seen is null and o.newest < o.active_from then 6
+                    else 0 end as reason
+        from open_referrals o
+        left join held h using (person_id, as_of, team_id)
+        left join about a using (person_id, as_of)
+        left join inpatients i using (person_id, as_of)
+        left join busy b using (person_id, as_of)"""
+
+
+MEMBERSHIPS_SQL = """
+    select person_id, as_of, team_id, days_on_caseload, last_seen from judged
+    where reason = 0 order by as_of, team_id, person_id"""
+
+EXCLUSIONS_SQL = f"""
+    with reasons as (
+        select unnest({["on a caseload", *EXCLUSIONS]!r}) as reason, unnest(range({len(EXCLUSIONS) + 1})) as number
+    ), people as (
+        select as_of, person_id, case when bool_or(reason = 0) then 0 else max(reason) end as number
+        from judged group by as_of, person_id
+    )
+    select as_of, reasons.reason, count(person_id)::int as people
+    from (select distinct as_of from judged) cross join reasons left join people using (as_of, number)
+    group by as_of, reasons.reason, number order by as_of, (number = 0), number"""

@@ -1,0 +1,41 @@
+"""The exceptions a user may meet. Each message says what must hold, what was found, where, and what to do."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class MinusNineError(Exception):
+    """Shown to the user as one sentence, without a traceback. `exit_code` is the command line's."""
+
+    exit_code = 1
+
+
+class ConfigError(MinusNineError):
+    """A configuration, mapping or catalogue file does not say something usable."""
+
+    exit_code = 2
+
+
+class SourceError(MinusNineError):
+    """An extract cannot be read at all; the history stays as it was."""
+
+    exit_code = 3
+
+
+class ContractError(MinusNineError):
+    """A table is not the one that was promised to whoever reads it."""
+
+    exit_code = 4
+
+
+class NotReadyError(MinusNineError):
+    """Something that must exist before this step (history, model, enough outcomes) does not."""
+
+    exit_code = 5
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A clause naming the known word most like `word`, or all of them where none is alike."""
+    options = sorted(known)
+    close = get_close_matches(word, options, n=1, cutoff=0.6)
+    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(options)}"

@@ -1,0 +1,22 @@
+"""One way to run SQL over Arrow tables: in memory, UTC, one thread, so that the same rows give the same bytes."""
+
+from collections.abc import Mapping
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+
+
+def connect(tables: Mapping[str, pa.Table | pd.DataFrame], threads: int = 1) -> duckdb.DuckDBPyConnection:
+    """A connection that sees `tables` by name."""
+    connection = duckdb.connect(config={"threads": threads, "autoinstall_known_extensions": False})
+    connection.execute("set TimeZone = 'UTC'")
+    for name, table in tables.items():
+        connection.register(name, table)
+    return connection
+
+
+def query(sql: str, threads: int = 1, **tables: pa.Table | pd.DataFrame) -> pa.Table:
+    """The result of `sql` over `tables`, which it names."""
+    with connect(tables, threads) as connection:
+        return connection.sql(sql).to_arrow_table()

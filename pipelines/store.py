@@ -1,0 +1,207 @@
+"""The history on disk: six Delta Lake tables in person buckets, and a ledger that decides what of them is visible.
+
+The ledger's last row names the version of each table that belongs together. Readers open those versions; a writer
+first rolls the tables back to them (undoing whatever a killed run left), appends to each table, and makes the batch
+visible in all of them at once by appending one row to the ledger.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import DeltaTable, write_deltalake
+
+from features.batch import Batch
+from features.frames import query
+from features.history import additions, moved, stamp, stored_schema, vanished, versions
+from features.schema import TABLES, Table, batch_schema
+
+LEDGER = pa.schema(
+    [
+        pa.field("batch", pa.int32()),
+        pa.field("source", pa.string()),
+        pa.field("name", pa.string()),
+        pa.field("fingerprint", pa.string()),
+        pa.field("received_at", pa.timestamp("us", tz="UTC")),
+        pa.field("ingested_at", pa.timestamp("us", tz="UTC")),
+        pa.field("buckets", pa.int32()),
+        pa.field("added", pa.string()),
+        pa.field("versions", pa.string()),
+    ]
+)
+FILES_BEFORE_COMPACTION = 24
+INGEST_THREADS = 2
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What one batch did to the history. added: rows by table; already: the same bytes had been ingested before."""
+
+    source: str
+    name: str
+    added: Mapping[str, int]
+    already: bool = False
+
+
+class History:
+    """The contact history in `folder`, created on first use. `buckets` is fixed when the first batch arrives."""
+
+    def __init__(self, folder: Path, buckets: int = 8) -> None:
+        self.folder = folder
+        self.buckets = self._settled_buckets(buckets)
+
+    def ledger(self) -> pd.DataFrame:
+        """The batches that are visible, in the order of ingestion (columns of `LEDGER`)."""
+        if not DeltaTable.is_deltatable(str(self.folder / "ledger")):
+            rows = LEDGER.empty_table()
+        else:
+            rows = DeltaTable(str(self.folder / "ledger")).to_pyarrow_table()
+        frame: pd.DataFrame = rows.to_pandas()
+        return frame.sort_values("batch", ignore_index=True)
+
+    def holds(self, source: str, fingerprint: str) -> bool:
+        """Whether exactly these bytes have been ingested from this source."""
+        ledger = self.ledger()
+        return bool(((ledger["source"] == source) & (ledger["fingerprint"] == fingerprint)).any())
+
+    def ingest(self, batch: Batch, ingested_at: datetime) -> Ingested:
+        """Make `batch` part of the history: in all tables at once or, if anything fails, in none."""
+        if self.holds(batch.source, batch.fingerprint):
+            return Ingested(batch.source, batch.name, {}, already=True)
+        self._roll_back()
+        number = int(self.ledger()["batch"].max() + 1) if len(self.ledger()) else 1
+        added = {name: self._append(table, batch, number) for name, table in TABLES.items()}
+        self._compact()
+        self._commit(batch, number, added, ingested_at)
+        return Ingested(batch.source, batch.name, added)
+
+    def read(
+        self, bucket: int | None = None, names: Iterable[str] = TABLES, known_by: datetime | None = None
+    ) -> dict[str, pa.Table]:
+        """Tables by name as versions (`schema.history_schema`) of one bucket's people, or of everyone's.
+
+        known_by: leave out whatever became known after this moment, as if it had not been ingested.
+        """
+        condition = self._condition(bucket, known_by)
+        return {name: versions(TABLES[name], self._stored(TABLES[name], condition)) for name in names}
+
+    def merges(self) -> pd.DataFrame:
+        """person_id, merged_into, known_from of everyone found to be someone else."""
+        people = self._stored(TABLES["people"], pc.field("merged_into").is_valid())
+        frame: pd.DataFrame = people.select(["person_id", "merged_into", "known_from"]).to_pandas()
+        return frame
+
+    def _settled_buckets(self, wanted: int) -> int:
+        ledger = self.ledger()
+        return int(ledger["buckets"].iloc[0]) if len(ledger) else wanted
+
+    def _path(self, name: str) -> str:
+        return str(self.folder / name)
+
+    def _visible(self) -> dict[str, int]:
+        ledger = self.ledger()
+        return dict(json.loads(ledger["versions"].iloc[-1])) if len(ledger) else {}
+
+    def _stored(self, table: Table, condition: pc.Expression | None = None) -> pa.Table:
+        version = self._visible().get(table.name)
+        if version is None:
+            return stored_schema(table).empty_table()
+        dataset = DeltaTable(self._path(table.name), version=version).to_pyarrow_dataset()
+        columns = stored_schema(table).names
+        return dataset.to_table(columns=columns, filter=condition).cast(stored_schema(table))
+
+    def _condition(self, bucket: int | None, known_by: datetime | None) -> pc.Expression | None:
+        parts = [] if bucket is None else [pc.field("bucket") == bucket]
+        if known_by is not None:
+            parts.append(pc.field("known_from") <= pa.scalar(known_by, pa.timestamp("us", tz="UTC")))
+        if not parts:
+            return None
+        return parts[0] if len(parts) == 1 else parts[0] & parts[1]
+
+    def _roll_back(self) -> None:
+        """Undo what a run that never reached the ledger left in the tables."""
+        visible = self._visible()
+        for name in TABLES:
+            if not DeltaTable.is_deltatable(self._path(name)):
+                continue
+            table = DeltaTable(self._path(name))
+            if name not in visible:
+                table.delete()
+            elif table.version() != visible[name]:
+                table.restore(visible[name])
+
+    def _append(self, table: Table, batch: Batch, number: int) -> int:
+        given = batch.tables.get(table.name, batch_schema(table).empty_table())
+        given = pa.concat_tables([given, self._carried(table, batch), self._left_out(table, batch, given)])
+        if not given.num_rows:
+            return 0
+        fresh = stamp(table, given, number, self.buckets)
+        rows = additions(table, self._held(table, fresh), fresh, self.buckets)
+        if rows.num_rows:
+            write_deltalake(self._path(table.name), rows, mode="append", partition_by=["bucket"])
+        return int(rows.num_rows)
+
+    def _held(self, table: Table, fresh: pa.Table) -> pa.Table:
+        """Every stored version of the rows that `fresh` names, wherever their people are."""
+        if table.name not in self._visible():
+            return stored_schema(table).empty_table()
+        stored = self._lazily(table)
+        sql = "select * from stored where row_id in (select row_id from fresh)"
+        found = query(sql, threads=INGEST_THREADS, stored=stored, fresh=fresh.select(["row_id"]))
+        return found.select(stored_schema(table).names).cast(stored_schema(table))
+
+    def _lazily(self, table: Table) -> Any:
+        return DeltaTable(self._path(table.name), version=self._visible()[table.name]).to_pyarrow_dataset()
+
+    def _carried(self, table: Table, batch: Batch) -> pa.Table:
+        """Rows of people whom this batch finds to be someone else, moved to that someone."""
+        people = batch.tables.get("people")
+        if table.name == "people" or people is None:
+            return batch_schema(table).empty_table()
+        merges = people.filter(pc.is_valid(people["merged_into"])).select(["person_id", "merged_into", "known_from"])
+        if not merges.num_rows:
+            return batch_schema(table).empty_table()
+        held = self._stored(table, pc.field("person_id").isin(merges["person_id"].combine_chunks()))
+        return moved(table, held, merges)
+
+    def _left_out(self, table: Table, batch: Batch, given: pa.Table) -> pa.Table:
+        """Deletions of what this batch claims to be complete for and does not contain."""
+        gone = [batch_schema(table).empty_table()]
+        for scope in (s for s in batch.scopes if s.table == table.name and table.at):
+            start, end = (pa.scalar(moment, pa.timestamp("us", tz="UTC")) for moment in (scope.start, scope.end))
+            mine = pc.field("batch").isin(self._batches_of(batch.source))
+            held = self._stored(table, mine & (pc.field(table.at) >= start) & (pc.field(table.at) < end))
+            gone.append(vanished(table, held, given, batch.received_at))
+        return pa.concat_tables(gone)
+
+    def _batches_of(self, source: str) -> list[int]:
+        ledger = self.ledger()
+        return [int(number) for number in ledger.loc[ledger["source"] == source, "batch"]]
+
+    def _compact(self) -> None:
+        """Keep the files of each table few, so that reading does not slow down with the number of days."""
+        for name in (n for n in TABLES if DeltaTable.is_deltatable(self._path(n))):
+            table = DeltaTable(self._path(name))
+            if len(table.file_uris()) > FILES_BEFORE_COMPACTION * self.buckets:
+                table.optimize.compact()
+
+    def _commit(self, batch: Batch, number: int, added: Mapping[str, int], ingested_at: datetime) -> None:
+        at = {n: DeltaTable(self._path(n)).version() for n in TABLES if DeltaTable.is_deltatable(self._path(n))}
+        row = {
+            "batch": number,
+            "source": batch.source,
+            "name": batch.name,
+            "fingerprint": batch.fingerprint,
+            "received_at": batch.received_at,
+            "ingested_at": ingested_at,
+            "buckets": self.buckets,
+            "added": json.dumps(added, sort_keys=True),
+            "versions": json.dumps(at, sort_keys=True),
+        }
+        write_deltalake(self._path("ledger"), pa.Table.from_pylist([row], schema=LEDGER), mode="append")
