@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from features.catalogue import Catalogue, Feature
-from features.frames import connect, query
+from features.frames import connect, query, to_frame
 from features.table import KEYS
 from features.windows import shift_days
 
@@ -41,7 +41,7 @@ def build(tables: dict[str, pa.Table], index: pd.DataFrame, catalogue: Catalogue
     starts = window_starts(keyed["as_of"], _look_backs(catalogue), zone)
     given = {"index_rows": keyed, "starts": starts, "stream": events(tables, catalogue), **tables}
     with connect(given) as connection:
-        frame = connection.sql(_sql(catalogue, zone)).df()
+        frame = to_frame(connection.sql(_sql(catalogue, zone)))
     frame = keyed[list(KEYS)].join(frame.set_index("row")).astype(dict.fromkeys(catalogue.contract.names, "float64"))
     return frame[[*KEYS, *catalogue.contract.names]]
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from features.build import window_starts
-from features.frames import connect
+from features.frames import connect, to_frame
 
 EXCLUSIONS = ("no team named", "service not scored", "under age", "died", "in hospital", "no recent activity")
 """Why a person with an open referral is not on the caseload, in the order in which the reasons are looked for."""
@@ -38,15 +38,15 @@ def caseload(
 
     every: where above 1, each person is looked at on one cut in `every`, which one following from their pseudonym.
     Returns memberships (person_id, as_of, team_id, days_on_caseload, last_seen; the last null where the team has not
-    seen the person within `active_days`), and exclusions (as_of, reason, people, in the order of `EXCLUSIONS`, then
-    "on a caseload": the counts of one as_of add up to the people with an open referral).
+    seen the person within `active_days`), and exclusions (as_of, team_id, reason, people): for each team everyone with an open
+    referral to it is counted once, under one of `EXCLUSIONS` or "on the caseload".
     """
     moments = window_starts(cuts, [rules.active_days, rules.believed_stay_days], zone)
     moments["turn"] = range(len(moments))
     with connect({**tables, "moments": moments}) as connection:
         connection.execute(f"create temp table judged as {_judged_sql(rules, zone, every)}")
-        memberships = connection.sql(MEMBERSHIPS_SQL).df()
-        exclusions = connection.sql(EXCLUSIONS_SQL).df()
+        memberships = to_frame(connection.sql(MEMBERSHIPS_SQL))
+        exclusions = to_frame(connection.sql(EXCLUSIONS_SQL))
     as_us = dict.fromkeys(("as_of", "last_seen"), "datetime64[us, UTC]")
     return memberships.astype(as_us), exclusions.astype({"as_of": as_us["as_of"]})
 
@@ -114,12 +114,5 @@ MEMBERSHIPS_SQL = """
     where reason = 0 order by as_of, team_id, person_id"""
 
 EXCLUSIONS_SQL = f"""
-    with reasons as (
-        select unnest({["on a caseload", *EXCLUSIONS]!r}) as reason, unnest(range({len(EXCLUSIONS) + 1})) as number
-    ), people as (
-        select as_of, person_id, case when bool_or(reason = 0) then 0 else max(reason) end as number
-        from judged group by as_of, person_id
-    )
-    select as_of, reasons.reason, count(person_id)::int as people
-    from (select distinct as_of from judged) cross join reasons left join people using (as_of, number)
-    group by as_of, reasons.reason, number order by as_of, (number = 0), number"""
+    select as_of, team_id, {["on the caseload", *EXCLUSIONS]!r}[reason + 1] as reason, count(*)::int as people
+    from judged group by as_of, team_id, judged.reason order by as_of, team_id, judged.reason"""

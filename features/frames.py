@@ -20,3 +20,9 @@ def query(sql: str, threads: int = 1, **tables: pa.Table | pd.DataFrame) -> pa.T
     """The result of `sql` over `tables`, which it names."""
     with connect(tables, threads) as connection:
         return connection.sql(sql).to_arrow_table()
+
+
+def to_frame(relation: duckdb.DuckDBPyRelation) -> pd.DataFrame:
+    """A relation as a pandas frame, by way of Arrow."""
+    frame: pd.DataFrame = relation.to_arrow_table().to_pandas()
+    return frame

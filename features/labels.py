@@ -107,7 +107,7 @@ def label(
                coalesce(bool_or(s.admitted_at < k.as_of), false) as inside, min(d.died_at) as died_at
         from keyed k join ends e using (as_of)
         left join spells s on s.person_id = k.who and s.admitted_at < e.until
-             and s.discharged_at > k.as_of
+             and (s.discharged_at > k.as_of or s.admitted_at >= k.as_of)
         left join deaths d on d.person_id = k.who and d.died_at >= k.as_of and d.died_at < e.until
         group by k.row order by k.row"""
     found = query(sql, keyed=keyed, ends=ends, spells=spells, deaths=deaths).to_pandas()
@@ -125,9 +125,7 @@ def given_labels(index: pd.DataFrame, outcomes: pd.DataFrame, zone: str) -> pd.D
     """Labels from a table of outcomes (person_id, at) in place of the hospital's: columns as `label`'s, all usable."""
     spells = pd.DataFrame(
         {"person_id": outcomes["person_id"], "admitted_at": outcomes["at"], "discharged_at": outcomes["at"]}
-    )
-    spells["discharged_at"] += pd.Timedelta(microseconds=1)
-    spells = spells.assign(emergency=True)
+    ).assign(emergency=True)
     nobody = pd.DataFrame({"person_id": [0], "died_at": pd.Series([pd.NaT], dtype="datetime64[us, UTC]")})
     never = pd.Timestamp("2262-01-01", tz="UTC").to_pydatetime()
     none = pd.DataFrame({"person_id": [], "merged_into": []}, dtype="int64")

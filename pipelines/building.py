@@ -1,0 +1,218 @@
+"""From the history to the frames that models learn from and score, bucket by bucket."""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from math import ceil
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.build import build
+from features.catalogue import Catalogue
+from features.cohort import caseload
+from features.errors import NotReadyError
+from features.labels import admission_lag_days, inpatient_spells, label
+from features.windows import HORIZON_DAYS, cuts, shift_days
+from models.splits import CALIBRATE, TEST, TRAIN, temporal_split
+from pipelines.config import ServiceConfig
+from pipelines.store import History
+
+Result = TypeVar("Result")
+EVENT_TABLES = ("people", "referrals", "contacts", "observations", "stays", "attendances")
+WARM_UP_DAYS = 30
+"""Days after the history's first contact before the first training cut: before that everyone looks new."""
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What is known of hospital stays and deaths at `matured_at`, wherever the people are. lag_days: how long it takes
+    until nearly all emergency admissions are known."""
+
+    matured_at: datetime
+    spells: pd.DataFrame
+    deaths: pd.DataFrame
+    merges: pd.DataFrame
+    lag_days: float
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows to learn from and to be judged by: features, labels and parts row for row; memberships (with team_id) for
+    every row; exclusions counted by cut."""
+
+    frame: pd.DataFrame
+    labels: pd.DataFrame
+    parts: pd.Series
+    memberships: pd.DataFrame
+    exclusions: pd.DataFrame
+    lag_days: float
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A cut: each person on a caseload, with features; memberships; exclusions; and their personal details.
+
+    details: person_id, age (years), sex, newest (when the newest record about anyone became known).
+    """
+
+    frame: pd.DataFrame
+    memberships: pd.DataFrame
+    exclusions: pd.DataFrame
+    details: pd.DataFrame
+    data_as_of: datetime
+
+
+def map_buckets(config: ServiceConfig, history: History, work: Callable[[int], Result]) -> list[Result]:
+    """`work` for every bucket, in bucket order whatever the order in which they finish."""
+    with ThreadPoolExecutor(config.workers) as pool:
+        return list(pool.map(work, range(history.buckets)))
+
+
+def matured_outcomes(history: History, config: ServiceConfig, matured_at: datetime) -> Outcomes:
+    """Stays and deaths as known at `matured_at`, with the admission lag measured on them."""
+    tables = history.read(names=("stays", "people"), known_by=matured_at)
+    spells = inpatient_spells(tables["stays"], matured_at, config.outcome, config.caseload.believed_stay_days)
+    people = tables["people"].filter(pc.is_valid(tables["people"]["died_at"]))
+    deaths = people.select(["person_id", "died_at"]).to_pandas().drop_duplicates("person_id")
+    return Outcomes(matured_at, spells, deaths, history.merges(), admission_lag_days(spells, config.outcome))
+
+
+def planned_cuts(config: ServiceConfig, as_of: datetime, first: datetime, lag_days: float) -> dict[str, list[datetime]]:
+    """The cuts of each block (train, calibrate, test) for training at `as_of` on a history that begins at `first`."""
+    periods, zone = config.periods, config.zone
+    embargo = HORIZON_DAYS + ceil(lag_days)
+    last = _day(shift_days(as_of - timedelta(days=lag_days), -HORIZON_DAYS, zone), zone)
+    start = max(_day(as_of, zone) - timedelta(periods.history_days), _day(first, zone) + timedelta(WARM_UP_DAYS))
+    days = cuts([start + timedelta(n) for n in range((last - start).days)], config.cut, zone)
+    if not days:
+        message = (
+            f"Training needs a history longer than {WARM_UP_DAYS + embargo} days; found none. Ingest older extracts."
+        )
+        raise NotReadyError(message)
+    rows = pd.DataFrame({"as_of": pd.Series(days, dtype="datetime64[us, UTC]")})
+    test_from = shift_days(days[-1], 1 - periods.test_days, zone)
+    parts = temporal_split(
+        rows,
+        test_from=test_from,
+        calibration_days=periods.calibration_days,
+        embargo_days=embargo,
+        lag_days=lag_days,
+        zone=zone,
+    )
+    every = {TRAIN: 1, CALIBRATE: periods.calibration_every, TEST: periods.test_every}
+    return {part: _of_part(rows, parts, part)[:: every[part]] for part in every}
+
+
+def _of_part(rows: pd.DataFrame, parts: pd.Series, part: str) -> list[datetime]:
+    return [moment.to_pydatetime() for moment in rows.loc[parts == part, "as_of"]]
+
+
+def dataset(
+    history: History, config: ServiceConfig, catalogue: Catalogue, as_of: datetime, tell: Callable[[str], None]
+) -> Dataset:
+    """Everything a training at `as_of` needs, from what was known then."""
+    outcomes = matured_outcomes(history, config, as_of)
+    blocks = planned_cuts(config, as_of, _first_contact(history, as_of), outcomes.lag_days)
+    done: list[int] = []
+
+    def of_bucket(bucket: int) -> list[tuple[str, pd.DataFrame, pd.DataFrame, pd.DataFrame]]:
+        tables = history.read(bucket, known_by=as_of)
+        found = [(part, *_block(tables, config, catalogue, part, moments)) for part, moments in blocks.items()]
+        done.append(bucket)
+        tell(f"features of bucket {len(done)} of {history.buckets}")
+        return found
+
+    pieces = [piece for bucket in map_buckets(config, history, of_bucket) for piece in bucket]
+    parts = pd.concat([pd.Series(part, index=range(len(rows)), name="part") for part, rows, _, _ in pieces])
+    frame = _stacked(rows for _, rows, _, _ in pieces)
+    labels = label(
+        frame,
+        outcomes.spells,
+        outcomes.deaths,
+        outcomes.merges,
+        matured_at=as_of,
+        lag_days=outcomes.lag_days,
+        zone=config.zone,
+    )
+    return Dataset(
+        frame,
+        labels,
+        parts.reset_index(drop=True).astype(object),
+        _stacked(members for _, _, members, _ in pieces),
+        _summed(excluded for _, _, _, excluded in pieces),
+        outcomes.lag_days,
+    )
+
+
+def snapshot(history: History, config: ServiceConfig, catalogue: Catalogue, as_of: datetime) -> Snapshot:
+    """The caseloads at `as_of` with their features, from what was known then and nothing that became known later."""
+
+    def of_bucket(bucket: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, datetime | None]:
+        tables = history.read(bucket, known_by=as_of)
+        members, excluded = caseload(tables, [as_of], config.caseload, config.zone)
+        frame = build(tables, _index(members), catalogue, config.zone)
+        return frame, members, excluded, _details(tables, frame, as_of, config.zone), _newest(tables)
+
+    frames, members, excluded, details, newest = zip(*map_buckets(config, history, of_bucket), strict=True)
+    known = [moment for moment in newest if moment is not None]
+    if not known:
+        message = (
+            "A list needs a history; nothing in it was known by this cut. Ingest extracts first, or correct --as-of."
+        )
+        raise NotReadyError(message)
+    return Snapshot(_stacked(frames), _stacked(members), _summed(excluded), _stacked(details), max(known))
+
+
+def _block(
+    tables: dict[str, pa.Table], config: ServiceConfig, catalogue: Catalogue, part: str, moments: Sequence[datetime]
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    every = config.periods.landmark_every if part == TRAIN else 1
+    members, excluded = caseload(tables, moments, config.caseload, config.zone, every)
+    return build(tables, _index(members), catalogue, config.zone), members, excluded
+
+
+def _index(members: pd.DataFrame) -> pd.DataFrame:
+    return members[["person_id", "as_of"]].drop_duplicates().sort_values(["as_of", "person_id"], ignore_index=True)
+
+
+def _details(tables: dict[str, pa.Table], frame: pd.DataFrame, as_of: datetime, zone: str) -> pd.DataFrame:
+    """person_id, age, sex of the people in `frame`, as known at `as_of`."""
+    people = tables["people"].select(["person_id", "birth_date", "sex", "known_from"]).to_pandas()
+    people = people.sort_values("known_from").groupby("person_id", as_index=False).last()
+    mine = frame[["person_id"]].merge(people, on="person_id", how="left")
+    born = pd.to_datetime(mine["birth_date"])
+    today = pd.Timestamp(_day(as_of, zone))
+    birthday_to_come = (born.dt.month * 100 + born.dt.day) > today.month * 100 + today.day
+    mine["age"] = (today.year - born.dt.year) - birthday_to_come.astype(float)
+    return mine[["person_id", "age", "sex"]]
+
+
+def _newest(tables: dict[str, pa.Table]) -> datetime | None:
+    moments = [pc.max(table["known_from"]).as_py() for table in tables.values() if table.num_rows]
+    return max(moments) if moments else None
+
+
+def _first_contact(history: History, as_of: datetime) -> datetime:
+    contacts = history.read(names=("contacts",), known_by=as_of)["contacts"]
+    if not contacts.num_rows:
+        message = "Training needs contacts in the history; found none. Run `minusnine ingest` first."
+        raise NotReadyError(message)
+    first: datetime = pc.min(contacts["occurred_at"]).as_py()
+    return first
+
+
+def _stacked(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(list(frames), ignore_index=True)
+
+
+def _summed(exclusions: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    return _stacked(exclusions).groupby(["as_of", "team_id", "reason"], dropna=False, as_index=False)["people"].sum()
+
+
+def _day(moment: datetime, zone: str) -> date:
+    return moment.astimezone(ZoneInfo(zone)).date()

@@ -1,0 +1,151 @@
+"""The service's configuration: one YAML file, read whole, unknown keys refused."""
+
+from datetime import time
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from features.cohort import CaseloadRules
+from features.errors import ConfigError, nearest
+from features.labels import OutcomeRules
+from models.training import TrainConfig
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SourceConfig(_Section):
+    """One feed. path: a folder of extracts (one sub-folder or file each), one extract, or a file.
+
+    known_from: 'recorded' believes each row's own recorded time (a history load); 'receipt' holds that nothing was
+    known before the extract arrived (a daily feed). zone: where the feed's clock hangs, if not the service's.
+    late_after_hours: how old the feed's newest extract may be at a cut before the list says that it is late.
+    """
+
+    mapping: Path
+    path: str
+    known_from: Literal["recorded", "receipt"] = "receipt"
+    zone: str = ""
+    optional: bool = False
+    late_after_hours: float = Field(default=48, gt=0)
+
+
+class TaskConfig(_Section):
+    """Index rows, outcomes and train/test assignment given as tables in place of the built-in ones."""
+
+    index: dict[str, Any]
+    outcomes: dict[str, Any]
+    assignment: dict[str, Any] | None = None
+    outcome_words: str = "admission"
+
+
+class PeriodConfig(_Section):
+    """Which cuts are trained on and judged on, counted back from the cut at which training is done.
+
+    history_days: how far back training cuts go. landmark_every: each person is looked at on one training cut in so
+    many. calibration_days, test_days: the lengths of the two later blocks, both daily. An embargo of nine days and the
+    measured admission lag lies between blocks.
+    """
+
+    history_days: int = Field(default=540, ge=30)
+    landmark_every: int = Field(default=7, ge=1)
+    calibration_days: int = Field(default=60, ge=7)
+    test_days: int = Field(default=60, ge=7)
+    calibration_every: int = Field(default=2, ge=1)
+    test_every: int = Field(default=1, ge=1)
+
+
+class ListsConfig(_Section):
+    """How many people a team can look at in a day: `share` of its caseload, at least `least`, or set by team."""
+
+    share: float = Field(default=0.05, gt=0, le=1)
+    least: int = Field(default=5, ge=1)
+    by_team: dict[str, int] = Field(default_factory=dict)
+    team_names: dict[str, str] = Field(default_factory=dict)
+
+
+class ServiceConfig(_Section):
+    """Everything a run needs. Paths to mappings and the catalogue are relative to the configuration file; `workspace`
+    is relative to the current folder, and `{workspace}` in a source's path stands for it."""
+
+    trust: str
+    workspace: Path = Path("workspace")
+    zone: str = "Europe/London"
+    cut: time = time(6, 0)
+    simulated: bool = False
+    buckets: int = Field(default=8, ge=1, le=256)
+    workers: int = Field(default=2, ge=1)
+    features: Path
+    sources: dict[str, SourceConfig]
+    caseload: CaseloadRules = CaseloadRules()
+    outcome: OutcomeRules = OutcomeRules()
+    task: TaskConfig | None = None
+    periods: PeriodConfig = PeriodConfig()
+    training: TrainConfig = TrainConfig()
+    lists: ListsConfig = ListsConfig()
+    rules: dict[str, list[dict[str, Any]]] = Field(default_factory=dict)
+    simulator: dict[str, Any] = Field(default_factory=dict)
+    folder: Path = Field(default=Path(), exclude=True)
+
+    def read(self, path: Path) -> str:
+        """The text of a file named relative to the configuration file; ConfigError where there is none."""
+        found = self.folder / path
+        if not found.is_file():
+            message = f"The configuration must name files that exist; {found} does not. Correct the path in it."
+            raise ConfigError(message)
+        return found.read_text(encoding="utf-8")
+
+    def source_path(self, source: SourceConfig) -> Path:
+        return Path(source.path.replace("{workspace}", str(self.workspace)).replace("{config}", str(self.folder)))
+
+
+def load_config(path: Path, workspace: Path | None = None) -> ServiceConfig:
+    """Read a configuration; ConfigError names the file, the place and the nearest right key.
+
+    workspace: used in place of the file's own, where given.
+    """
+    if not path.is_file():
+        message = f"--config must name a file; {path} is not one. The examples are in configs/."
+        raise ConfigError(message)
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        message = f"{path} must be YAML in UTF-8; {str(error).splitlines()[0]}."
+        raise ConfigError(message) from error
+    if not isinstance(raw, dict):
+        message = f"{path} must hold keys and values; it holds {type(raw).__name__}."
+        raise ConfigError(message)
+    if workspace is not None:
+        raw["workspace"] = str(workspace)
+    try:
+        return ServiceConfig.model_validate({**raw, "folder": path.parent})
+    except ValidationError as error:
+        raise ConfigError(_explained(error, path)) from error
+
+
+def _explained(error: ValidationError, path: Path) -> str:
+    first = error.errors()[0]
+    place = [str(part) for part in first["loc"]]
+    if first["type"] == "extra_forbidden":
+        clause = nearest(place[-1], _keys_at(place[:-1]))
+        return f"{path}: '{'.'.join(place)}' is not a key that can be set; {clause}"
+    return f"{path}: '{'.'.join(place) or 'the file'}': {first['msg']}."
+
+
+def _keys_at(place: list[str]) -> list[str]:
+    """The keys that the section at `place` may have; parts that are names of the user's own are passed over."""
+    section: type[BaseModel] = ServiceConfig
+    for part in place:
+        field = section.model_fields.get(part)
+        section = _section_of(field.annotation) if field is not None else section
+    return [key for key in section.model_fields if key != "folder"]
+
+
+def _section_of(annotation: Any) -> type[BaseModel]:
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return ServiceConfig

@@ -1,0 +1,158 @@
+"""MLflow at the rim: one run for each training and each published day, and the registry that says who is champion.
+
+The store is SQLite and a folder under the workspace. Nothing that identifies a person is logged: people are
+pseudonyms, errors and parameters are counts and settings.
+"""
+
+import json
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("DO_NOT_TRACK", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from features.errors import NotReadyError
+from pipelines.workspace import Workspace
+
+MODEL = "minus-nine"
+CHAMPION = "champion"
+TRAINING, DAYS = "training", "published days"
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A model in the registry and the folder its bundle was saved to."""
+
+    version: str
+    run_id: str
+    bundle: Path
+
+
+def tracking_uri(workspace: Workspace) -> str:
+    return f"sqlite:///{(workspace.mlflow / 'mlflow.db').resolve()}"
+
+
+@contextmanager
+def _run(workspace: Workspace, experiment: str, name: str) -> Iterator[Any]:
+    """An MLflow run in this workspace's store."""
+    workspace.mlflow.mkdir(parents=True, exist_ok=True)
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    mlflow.set_tracking_uri(tracking_uri(workspace))
+    client = MlflowClient()
+    if client.get_experiment_by_name(experiment) is None:
+        client.create_experiment(experiment, artifact_location=(workspace.mlflow / "artifacts").resolve().as_uri())
+    mlflow.set_experiment(experiment)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with mlflow.start_run(run_name=name) as run:
+            yield run
+
+
+def log_training(
+    workspace: Workspace,
+    bundle: Path,
+    *,
+    lineage: Mapping[str, Any],
+    rows: pd.DataFrame,
+    metrics: Mapping[str, float],
+    reports: Mapping[str, str],
+    name: str,
+) -> Registered:
+    """Log a training with its bundle and reports (file name -> text), register it, and make it champion.
+
+    rows: what was trained on (pseudonyms and labels); only its digest and shape are kept.
+    """
+    with _run(workspace, TRAINING, name) as run:
+        mlflow.log_params(_flat({key: lineage[key] for key in lineage if key != "libraries"}))
+        mlflow.log_metrics(_finite(metrics))
+        data = mlflow.data.from_pandas(rows, name="training rows")
+        mlflow.log_input(data, context="training")
+        for file, text in reports.items():
+            mlflow.log_text(text, file)
+        mlflow.log_dict(dict(lineage), "lineage.json")
+        logged = mlflow.pyfunc.log_model(
+            name="model",
+            loader_module="models.bundle",
+            data_path=str(bundle),
+            pip_requirements=[f"minus-nine=={version('minus-nine')}"],
+        )
+        registered = mlflow.register_model(logged.model_uri, MODEL, tags={"bundle": bundle.name})
+        client = MlflowClient()
+        client.set_registered_model_alias(MODEL, CHAMPION, registered.version)
+        return Registered(str(registered.version), run.info.run_id, bundle)
+
+
+def champion(workspace: Workspace) -> Registered:
+    """The model with the alias `champion`; NotReadyError where there is none."""
+    if not (workspace.mlflow / "mlflow.db").exists():
+        raise NotReadyError(_no_champion(workspace))
+    mlflow.set_tracking_uri(tracking_uri(workspace))
+    try:
+        found = MlflowClient().get_model_version_by_alias(MODEL, CHAMPION)
+    except MlflowException as error:
+        raise NotReadyError(_no_champion(workspace)) from error
+    return Registered(str(found.version), str(found.run_id), workspace.models / found.tags["bundle"])
+
+
+def _no_champion(workspace: Workspace) -> str:
+    return f"Scoring needs a champion in the model registry; {workspace.mlflow} has none. Run `minusnine train` first."
+
+
+def log_day(
+    workspace: Workspace,
+    name: str,
+    *,
+    parameters: Mapping[str, str],
+    metrics: Mapping[str, float],
+    ranked: pd.DataFrame,
+    manifest: str,
+) -> str:
+    """Log one published day: counts, feed ages, score distribution and the pseudonymised list. Returns the run's id.
+
+    A day that is published again (the same name and manifest) is not logged twice.
+    """
+    client = MlflowClient(tracking_uri(workspace))
+    experiment = client.get_experiment_by_name(DAYS)
+    if experiment is not None:
+        same = f"tags.manifest = '{parameters['manifest_digest']}' and tags.`mlflow.runName` = '{name}'"
+        standing = client.search_runs([experiment.experiment_id], same)
+        if standing:
+            return str(standing[0].info.run_id)
+    with _run(workspace, DAYS, name) as run, tempfile.TemporaryDirectory(dir=workspace.root) as folder:
+        mlflow.set_tag("manifest", parameters["manifest_digest"])
+        mlflow.log_params(dict(parameters))
+        mlflow.log_metrics(_finite(metrics))
+        mlflow.log_text(manifest, "manifest.json")
+        path = Path(folder) / "list.parquet"
+        ranked.to_parquet(path, index=False)
+        mlflow.log_artifact(str(path))
+        return str(run.info.run_id)
+
+
+def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(value) for name, value in metrics.items() if pd.notna(value)}
+
+
+def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested settings as dotted names; MLflow keeps values of up to 6,000 characters."""
+    flat: dict[str, str] = {}
+    for key, value in nested.items():
+        name = f"{prefix}{key}"
+        flat |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: json.dumps(value)[:6000]}
+    return flat
