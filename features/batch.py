@@ -29,6 +29,7 @@ class Batch:
     identities: person_id, nhs_number, local_id, family_name, given_name, birth_date; kept apart from the history.
     account: a frame of `ACCOUNT_COLUMNS`; for each file, rows kept + rejected + unused are the rows read.
     nulls: file, provider, column, rows, nulls; the share of empty cells by raw column.
+    covers_to: up to when the extract tells the state of things (the end of its reporting period, else its receipt).
     fingerprint: SHA-256 of the extract's bytes, mapping and time zone.
     """
 
@@ -41,3 +42,8 @@ class Batch:
     account: pd.DataFrame
     nulls: pd.DataFrame
     scopes: tuple[Scope, ...] = field(default=())
+    covers_to: datetime | None = None
+
+    @property
+    def tells_until(self) -> datetime:
+        return self.covers_to or self.received_at

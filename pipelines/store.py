@@ -29,6 +29,7 @@ LEDGER = pa.schema(
         pa.field("name", pa.string()),
         pa.field("fingerprint", pa.string()),
         pa.field("received_at", pa.timestamp("us", tz="UTC")),
+        pa.field("covers_to", pa.timestamp("us", tz="UTC")),
         pa.field("ingested_at", pa.timestamp("us", tz="UTC")),
         pa.field("buckets", pa.int32()),
         pa.field("added", pa.string()),
@@ -142,7 +143,10 @@ class History:
         if not given.num_rows:
             return 0
         fresh = stamp(table, given, number, self.buckets)
-        rows = additions(table, self._held(table, fresh), fresh, self.buckets)
+        held = self._held(table, fresh)
+        newer = pc.field("batch").isin(self._newer_batches(batch))
+        outdated = held.filter(newer)["row_id"].combine_chunks()
+        rows = additions(table, held, fresh.filter(~pc.field("row_id").isin(outdated)), self.buckets)
         if rows.num_rows:
             write_deltalake(self._path(table.name), rows, mode="append", partition_by=["bucket"])
         return int(rows.num_rows)
@@ -180,6 +184,12 @@ class History:
             gone.append(vanished(table, held, given, batch.received_at))
         return pa.concat_tables(gone)
 
+    def _newer_batches(self, batch: Batch) -> list[int]:
+        """Batches of the same source that tell the state of things at a later time than this one does."""
+        ledger = self.ledger()
+        newer = (ledger["source"] == batch.source) & (ledger["covers_to"] > pd.Timestamp(batch.tells_until))
+        return [int(number) for number in ledger.loc[newer, "batch"]]
+
     def _batches_of(self, source: str) -> list[int]:
         ledger = self.ledger()
         return [int(number) for number in ledger.loc[ledger["source"] == source, "batch"]]
@@ -199,6 +209,7 @@ class History:
             "name": batch.name,
             "fingerprint": batch.fingerprint,
             "received_at": batch.received_at,
+            "covers_to": batch.tells_until,
             "ingested_at": ingested_at,
             "buckets": self.buckets,
             "added": json.dumps(added, sort_keys=True),

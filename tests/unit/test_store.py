@@ -1,0 +1,153 @@
+"""The history on disk: all tables at once or none, the same bytes only once, nothing that a killed run left."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+
+from features.batch import Batch, Scope
+from features.schema import TABLES, batch_schema
+from pipelines.store import History
+
+NOW = datetime(2026, 2, 1, tzinfo=UTC)
+
+
+def day(number):
+    return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(number)
+
+
+def table(name, *rows):
+    blank = {**dict.fromkeys(batch_schema(TABLES[name]).names), "deleted": False, "sequence": 0}
+    return pa.Table.from_pylist([{**blank, **row} for row in rows], schema=batch_schema(TABLES[name]))
+
+
+def batch(fingerprint, source="s", scopes=(), received=NOW, **tables):
+    given = {name: table(name, *rows) for name, rows in tables.items()}
+    return Batch(
+        source, fingerprint, fingerprint, received, given, pa.table({}), pd.DataFrame(), pd.DataFrame(), scopes
+    )
+
+
+STAY = {"row_id": 1, "person_id": 7, "known_from": day(1), "admitted_at": day(0)}
+CONTACT = {"row_id": 5, "person_id": 7, "known_from": day(1), "occurred_at": day(0), "status": "attended"}
+
+
+@pytest.fixture
+def store(tmp_path):
+    return History(tmp_path / "history", buckets=4)
+
+
+def rows(store, name, **conditions):
+    return store.read(names=(name,), **conditions)[name].to_pylist()
+
+
+def test_the_same_bytes_are_taken_once(store):
+    assert store.ingest(batch("a", stays=[STAY]), NOW).added["stays"] == 1
+    before = store.ledger()
+    again = store.ingest(batch("a", stays=[STAY]), NOW)
+    assert again.already
+    assert again.added == {}
+    pd.testing.assert_frame_equal(store.ledger(), before)
+
+
+def test_other_bytes_that_say_the_same_add_no_versions(store):
+    store.ingest(batch("a", stays=[STAY]), NOW)
+    assert store.ingest(batch("b", stays=[STAY | {"known_from": day(3)}]), NOW).added["stays"] == 0
+    assert len(rows(store, "stays")) == 1
+
+
+def test_a_correction_closes_the_version_before(store):
+    store.ingest(batch("a", stays=[STAY]), NOW)
+    store.ingest(batch("b", stays=[STAY | {"known_from": day(4), "discharged_at": day(3)}]), NOW)
+    found = rows(store, "stays")
+    assert [(r["known_from"], r["known_to"], r["discharged_at"]) for r in found] == [
+        (day(1), day(4), None),
+        (day(4), None, day(3)),
+    ]
+
+
+def test_a_deletion_closes_a_row_and_leaves_what_was_known_before(store):
+    store.ingest(batch("a", stays=[STAY]), NOW)
+    store.ingest(batch("b", stays=[STAY | {"known_from": day(4), "deleted": True}]), NOW)
+    assert [r["known_to"] for r in rows(store, "stays")] == [day(4)]
+    assert [r["known_to"] for r in rows(store, "stays", known_by=day(3))] == [None]
+
+
+def test_a_killed_batch_is_not_seen_and_the_next_one_clears_it_away(store, monkeypatch):
+    store.ingest(batch("a", stays=[STAY], contacts=[CONTACT]), NOW)
+    monkeypatch.setattr(History, "_commit", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        store.ingest(batch("b", stays=[STAY | {"row_id": 2}], contacts=[CONTACT | {"row_id": 6}]), NOW)
+    monkeypatch.undo()
+    assert DeltaTable(str(store.folder / "stays")).to_pyarrow_table().num_rows == 2
+    assert [r["row_id"] for r in rows(store, "stays")] == [1]
+    store.ingest(batch("c", contacts=[CONTACT | {"row_id": 9}]), NOW)
+    assert [r["row_id"] for r in rows(store, "stays")] == [1]
+    assert [r["row_id"] for r in rows(store, "contacts")] == [5, 9]
+
+
+def test_a_killed_first_batch_leaves_an_empty_history(store, monkeypatch):
+    monkeypatch.setattr(History, "_commit", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        store.ingest(batch("a", stays=[STAY]), NOW)
+    monkeypatch.undo()
+    assert rows(store, "stays") == []
+    store.ingest(batch("b", stays=[STAY | {"row_id": 2}]), NOW)
+    assert [r["row_id"] for r in rows(store, "stays")] == [2]
+
+
+def test_a_row_that_moves_to_another_person_ends_for_the_one_in_its_own_bucket(store):
+    store.ingest(batch("a", stays=[STAY]), NOW)
+    store.ingest(batch("b", stays=[STAY | {"known_from": day(4), "person_id": 6}]), NOW)
+    old = store.read(7 % 4, ("stays",))["stays"].to_pylist()
+    new = store.read(6 % 4, ("stays",))["stays"].to_pylist()
+    assert [(r["person_id"], r["known_to"]) for r in old] == [(7, day(4))]
+    assert [(r["person_id"], r["known_from"]) for r in new] == [(6, day(4))]
+
+
+def test_a_person_found_to_be_another_takes_their_rows_along_from_then_on(store):
+    store.ingest(batch("a", stays=[STAY], contacts=[CONTACT]), NOW)
+    merge = {"row_id": 70, "person_id": 7, "known_from": day(9), "merged_into": 6}
+    store.ingest(batch("b", people=[merge]), NOW)
+    assert [(r["person_id"], r["known_from"], r["known_to"]) for r in rows(store, "stays")] == [
+        (6, day(9), None),
+        (7, day(1), day(9)),
+    ]
+    assert store.merges()[["person_id", "merged_into"]].to_numpy().tolist() == [[7, 6]]
+
+
+def test_a_batch_that_is_complete_for_a_period_deletes_what_it_leaves_out(store):
+    first = [CONTACT, CONTACT | {"row_id": 6, "occurred_at": day(2)}, CONTACT | {"row_id": 8, "occurred_at": day(40)}]
+    store.ingest(batch("primary", contacts=first), NOW)
+    store.ingest(batch("another", source="t", contacts=[CONTACT | {"row_id": 9}]), NOW)
+    scope = Scope("contacts", day(0), day(31))
+    store.ingest(batch("refresh", scopes=(scope,), received=day(50), contacts=[CONTACT]), NOW)
+    assert {r["row_id"]: r["known_to"] for r in rows(store, "contacts")} == {5: None, 6: day(50), 8: None, 9: None}
+
+
+def test_what_became_known_later_is_left_out_as_if_it_had_not_come(store):
+    store.ingest(batch("a", stays=[STAY, STAY | {"known_from": day(4), "discharged_at": day(3), "sequence": 1}]), NOW)
+    assert [(r["known_to"], r["discharged_at"]) for r in rows(store, "stays", known_by=day(3))] == [(None, None)]
+
+
+def test_many_small_batches_are_compacted_and_say_the_same(store, monkeypatch):
+    monkeypatch.setattr("pipelines.store.FILES_BEFORE_COMPACTION", 1)
+    for number in range(8):
+        store.ingest(batch(f"b{number}", stays=[STAY | {"row_id": number, "person_id": number}]), NOW)
+    assert sorted(r["row_id"] for r in rows(store, "stays")) == list(range(8))
+    assert len(DeltaTable(str(store.folder / "stays")).file_uris()) <= 4
+
+
+def test_an_older_extract_that_comes_late_does_not_undo_what_a_newer_one_said(store):
+    newer = batch("day 4", received=day(4), contacts=[CONTACT | {"known_from": day(4)}])
+    older = [CONTACT | {"known_from": day(6), "status": "planned"}, CONTACT | {"row_id": 6, "known_from": day(6)}]
+    late = replace(batch("day 3", received=day(6), contacts=older), covers_to=day(3))
+    store.ingest(newer, NOW)
+    store.ingest(late, NOW)
+    assert [(r["row_id"], r["status"], r["known_to"]) for r in rows(store, "contacts")] == [
+        (5, "attended", None),
+        (6, "attended", None),
+    ]
