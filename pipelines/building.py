@@ -113,22 +113,28 @@ def _of_part(rows: pd.DataFrame, parts: pd.Series, part: str) -> list[datetime]:
 
 
 def dataset(
-    history: History, config: ServiceConfig, catalogue: Catalogue, as_of: datetime, tell: Callable[[str], None]
+    history: History,
+    config: ServiceConfig,
+    catalogue: Catalogue,
+    as_of: datetime,
+    tell: Callable[[str], None],
+    parts: Sequence[str] = (),
 ) -> Dataset:
-    """Everything a training at `as_of` needs, from what was known then."""
+    """Everything a training at `as_of` needs, from what was known then; only the blocks in `parts`, where given."""
     outcomes = matured_outcomes(history, config, as_of)
     blocks = planned_cuts(config, as_of, _first_contact(history, as_of), outcomes.lag_days)
+    wanted = {part: moments for part, moments in blocks.items() if not parts or part in parts}
     done: list[int] = []
 
     def of_bucket(bucket: int) -> list[tuple[str, pd.DataFrame, pd.DataFrame, pd.DataFrame]]:
         tables = history.read(bucket, known_by=as_of)
-        found = [(part, *_block(tables, config, catalogue, part, moments)) for part, moments in blocks.items()]
+        found = [(part, *_block(tables, config, catalogue, part, moments)) for part, moments in wanted.items()]
         done.append(bucket)
         tell(f"features of bucket {len(done)} of {history.buckets}")
         return found
 
     pieces = [piece for bucket in map_buckets(config, history, of_bucket) for piece in bucket]
-    parts = pd.concat([pd.Series(part, index=range(len(rows)), name="part") for part, rows, _, _ in pieces])
+    named = pd.concat([pd.Series(part, index=range(len(rows)), name="part") for part, rows, _, _ in pieces])
     frame = _stacked(rows for _, rows, _, _ in pieces)
     labels = label(
         frame,
@@ -142,7 +148,7 @@ def dataset(
     return Dataset(
         frame,
         labels,
-        parts.reset_index(drop=True).astype(object),
+        named.reset_index(drop=True).astype(object),
         _stacked(members for _, _, members, _ in pieces),
         _summed(excluded for _, _, _, excluded in pieces),
         outcomes.lag_days,
@@ -211,7 +217,8 @@ def _stacked(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _summed(exclusions: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    return _stacked(exclusions).groupby(["as_of", "team_id", "reason"], dropna=False, as_index=False)["people"].sum()
+    keys = ["as_of", "team_id", "reason"]
+    return _stacked(exclusions).groupby(keys, dropna=False, as_index=False).agg({"people": "sum"})
 
 
 def _day(moment: datetime, zone: str) -> date:

@@ -22,7 +22,8 @@ class SourceConfig(_Section):
 
     known_from: 'recorded' believes each row's own recorded time (a history load); 'receipt' holds that nothing was
     known before the extract arrived (a daily feed). zone: where the feed's clock hangs, if not the service's.
-    late_after_hours: how old the feed's newest extract may be at a cut before the list says that it is late.
+    late_after_hours: how old the feed's newest extract may be at a cut. If it is older no lists are made, unless
+    `when_late` is 'warn': then they say so. Null for what is not a feed, as a history load.
     """
 
     mapping: Path
@@ -30,7 +31,8 @@ class SourceConfig(_Section):
     known_from: Literal["recorded", "receipt"] = "receipt"
     zone: str = ""
     optional: bool = False
-    late_after_hours: float = Field(default=48, gt=0)
+    late_after_hours: float | None = Field(default=None, gt=0)
+    when_late: Literal["block", "warn"] = "block"
 
 
 class TaskConfig(_Section):
@@ -56,6 +58,14 @@ class PeriodConfig(_Section):
     test_days: int = Field(default=60, ge=7)
     calibration_every: int = Field(default=2, ge=1)
     test_every: int = Field(default=1, ge=1)
+
+
+class RuleTermConfig(_Section):
+    """`weight` points where the feature is at least `at_least`; without it, `weight` times its value."""
+
+    feature: str
+    weight: float = 1.0
+    at_least: float | None = None
 
 
 class ListsConfig(_Section):
@@ -86,7 +96,7 @@ class ServiceConfig(_Section):
     periods: PeriodConfig = PeriodConfig()
     training: TrainConfig = TrainConfig()
     lists: ListsConfig = ListsConfig()
-    rules: dict[str, list[dict[str, Any]]] = Field(default_factory=dict)
+    rules: dict[str, list[RuleTermConfig]] = Field(default_factory=dict)
     simulator: dict[str, Any] = Field(default_factory=dict)
     folder: Path = Field(default=Path(), exclude=True)
 

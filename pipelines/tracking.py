@@ -24,6 +24,7 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 import mlflow
 from mlflow import MlflowClient
+from mlflow.data.pandas_dataset import from_pandas
 from mlflow.exceptions import MlflowException
 
 from features.errors import NotReadyError
@@ -71,20 +72,19 @@ def log_training(
     lineage: Mapping[str, Any],
     rows: pd.DataFrame,
     metrics: Mapping[str, float],
-    reports: Mapping[str, str],
+    folder_of_reports: Path,
     name: str,
 ) -> Registered:
-    """Log a training with its bundle and reports (file name -> text), register it, and make it champion.
+    """Log a training with its bundle and reports, register it, and make it champion.
 
     rows: what was trained on (pseudonyms and labels); only its digest and shape are kept.
     """
     with _run(workspace, TRAINING, name) as run:
         mlflow.log_params(_flat({key: lineage[key] for key in lineage if key != "libraries"}))
         mlflow.log_metrics(_finite(metrics))
-        data = mlflow.data.from_pandas(rows, name="training rows")
+        data = from_pandas(rows, name="training rows")
         mlflow.log_input(data, context="training")
-        for file, text in reports.items():
-            mlflow.log_text(text, file)
+        mlflow.log_artifacts(str(folder_of_reports), "evaluation")
         mlflow.log_dict(dict(lineage), "lineage.json")
         logged = mlflow.pyfunc.log_model(
             name="model",

@@ -1,0 +1,77 @@
+"""LightGBM as text: trees in its own format, read back on demand."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.table import Contract
+
+Floats = npt.NDArray[np.float64]
+
+
+def fit_booster(
+    training: lgb.Dataset, later: lgb.Dataset, settings: Mapping[str, Any], seed: int, most_trees: int, patience: int
+) -> tuple[str, float]:
+    """One booster as text, cut at the round with the least log loss on `later`, and that log loss."""
+    seeds = {"bagging_seed": seed, "feature_fraction_seed": seed, "extra_seed": seed, "objective_seed": seed}
+    booster = lgb.train(
+        {**settings, **seeds},
+        training,
+        num_boost_round=most_trees,
+        valid_sets=[later],
+        valid_names=["later"],
+        callbacks=[lgb.early_stopping(patience, verbose=False)],
+    )
+    text = booster.model_to_string(num_iteration=booster.best_iteration)
+    return text, float(booster.best_score["later"]["binary_logloss"])
+
+
+def datasets(
+    training: pd.DataFrame,
+    training_labels: npt.NDArray[np.int8],
+    later: pd.DataFrame,
+    later_labels: npt.NDArray[np.int8],
+    contract: Contract,
+    log_share: float,
+    max_bin: int,
+) -> tuple[lgb.Dataset, lgb.Dataset]:
+    """LightGBM's data sets. The later one starts at `log_share`, so that its log loss is the one after the correction
+    for sampled negatives, on unsampled rows."""
+    settings = {"max_bin": max_bin, "verbosity": -1}
+    first = lgb.Dataset(matrix(training, contract), training_labels, feature_name=contract.names, params=settings)
+    start = np.full(len(later_labels), log_share)
+    return first, first.create_valid(matrix(later, contract), later_labels, init_score=start)
+
+
+def matrix(frame: pd.DataFrame, contract: Contract) -> npt.NDArray[Any]:
+    """The contract's features in order; float32 where all of them are, else float64."""
+    return frame[contract.names].to_numpy()
+
+
+@lru_cache(maxsize=16)
+def read(text: str) -> lgb.Booster:
+    """A booster from its text; reading costs more than scoring one team's caseload, so the last few are kept."""
+    return lgb.Booster(model_str=text)
+
+
+def logits(boosters: Sequence[str], frame: pd.DataFrame, contract: Contract, threads: int) -> Floats:
+    """The mean of the boosters' raw scores for each row."""
+    if frame.empty:
+        return np.zeros(0)
+    values = matrix(frame, contract)
+    scores = [np.asarray(read(text).predict(values, raw_score=True, num_threads=threads)) for text in boosters]
+    return np.asarray(np.mean(scores, axis=0))
+
+
+def contributions(boosters: Sequence[str], frame: pd.DataFrame, contract: Contract, threads: int) -> Floats:
+    """TreeSHAP values, the boosters' mean: a column for each feature, and last the expected score."""
+    if frame.empty:
+        return np.zeros((0, len(contract.features) + 1))
+    values = matrix(frame, contract)
+    shares = [np.asarray(read(text).predict(values, pred_contrib=True, num_threads=threads)) for text in boosters]
+    return np.asarray(np.mean(shares, axis=0))

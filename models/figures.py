@@ -1,0 +1,102 @@
+"""An evaluation as matplotlib figures. Nothing is drawn that its frames do not hold."""
+
+from collections.abc import Callable
+from itertools import cycle
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, PercentFormatter
+
+from models.evaluation import Evaluation
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+"""Okabe and Ito's colours, told apart with any colour vision; lines differ in dashes too."""
+DASHES = ("-", "--", "-.", ":")
+
+
+def figures(evaluation: Evaluation) -> dict[str, Figure]:
+    """precision_recall, calibration, lead_time and risk_distribution."""
+    drawings: dict[str, Callable[[Evaluation], Figure]] = {
+        "precision_recall": precision_recall,
+        "calibration": calibration,
+        "lead_time": lead_time,
+        "risk_distribution": risk_distribution,
+    }
+    return {name: draw(evaluation) for name, draw in drawings.items()}
+
+
+def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_title(title, loc="left", fontsize=11)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _each_model(frame: pd.DataFrame, axes: Axes, x: str, y: str, marker: str = "") -> None:
+    styles = zip(cycle(PALETTE), cycle(DASHES), strict=False)
+    for model, (colour, dashes) in zip(frame["model"].unique(), styles, strict=False):
+        line = frame[frame["model"] == model]
+        axes.plot(line[x], line[y], color=colour, linestyle=dashes, marker=marker, label=model)
+    axes.legend(frameon=False)
+
+
+def precision_recall(evaluation: Evaluation) -> Figure:
+    """Precision against recall over rows, with the rate of all rows as the line that says nothing."""
+    counts = evaluation.counts
+    title = f"Precision and recall over {counts['rows']:,} person-days with {counts['positives']:,} positives"
+    figure, axes = _axes(title, "Recall", "Precision")
+    _each_model(evaluation.precision_recall, axes, "recall", "precision")
+    axes.axhline(counts["positives"] / counts["rows"], color="#777777", linewidth=0.8)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, None)
+    return figure
+
+
+def calibration(evaluation: Evaluation) -> Figure:
+    """Observed rate against predicted risk by tenths of the rows, with 95% intervals clustered by person."""
+    curve = evaluation.calibration
+    figure, axes = _axes("Predicted risk and observed rate, by tenths of risk", "Predicted risk", "Observed rate")
+    top = float(max(curve["predicted"].max(), curve[["observed", "high"]].max(axis=None))) * 1.05
+    axes.plot([0, top], [0, top], color="#777777", linewidth=0.8, label="predicted = observed")
+    errors = [curve["observed"] - curve["low"], curve["high"] - curve["observed"]]
+    bars = [error.clip(lower=0).fillna(0).to_numpy() for error in errors]
+    axes.errorbar(
+        curve["predicted"], curve["observed"], yerr=bars, fmt="o", color=PALETTE[0], capsize=3, label=evaluation.lead
+    )
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.legend(frameon=False)
+    return figure
+
+
+def lead_time(evaluation: Evaluation) -> Figure:
+    """The share of admissions on a list, day by day before them; the lead's 95% interval as a band."""
+    frame = evaluation.lead_time
+    title = f"Share of admissions listed, by days before ({evaluation.counts['admissions']:,} admissions)"
+    figure, axes = _axes(title, "Days before admission", "Share listed of those on a caseload")
+    _each_model(frame, axes, "days_before", "share", marker="o")
+    mine = frame[frame["model"] == evaluation.lead]
+    axes.fill_between(mine["days_before"], mine["low"], mine["high"], color=PALETTE[0], alpha=0.15, linewidth=0)
+    axes.invert_xaxis()
+    axes.set_xticks(sorted(mine["days_before"]), [f"-{day}" for day in sorted(mine["days_before"])])
+    axes.set_ylim(0, None)
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    return figure
+
+
+def risk_distribution(evaluation: Evaluation) -> Figure:
+    """How many rows have which risk, admitted and not, on logarithmic axes; below 1 in 10,000 is one bar."""
+    frame = evaluation.risks
+    figure, axes = _axes("Person-days by predicted risk (logarithmic axes)", "Predicted risk", "Person-days")
+    low = frame["low"].where(frame["low"] > 0, frame["high"] / 2)
+    for column, label, colour in (("rows", "all", PALETTE[4]), ("positives", "admitted in nine days", PALETTE[1])):
+        axes.bar(low, frame[column], width=frame["high"] - low, align="edge", color=colour, label=label)
+    axes.set_xscale("log")
+    axes.set_yscale("log", nonpositive="clip")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda risk, _: f"{100 * risk:g}%"))
+    axes.legend(frameon=False)
+    return figure

@@ -1,0 +1,381 @@
+"""How good a score is: discrimination, calibration and yield at a team's capacity, each with weights.
+
+A metric that is asked for many times with other weights is made once (`discrimination_of`, `listing_of`, ...) and
+called with the weights: the sorting is done once, so a bootstrap costs a few passes over the rows. Labels are 1
+(admitted) and 0. Every value is NaN where it is not defined (no positives, no negatives, nobody listed).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import logit
+
+from models.calibration import fit_line, newton_step_of
+
+Floats = npt.NDArray[np.float64]
+Weighted = Callable[[Floats | None], float]
+"""A metric of fixed rows, as a function of their weights; None weighs every row 1."""
+
+TINY = 1e-12
+
+
+def _ratio(top: float, bottom: float) -> float:
+    return float(top / bottom) if bottom > 0 else float("nan")
+
+
+def _weigh(weights: Floats | None, rows: int) -> Floats:
+    return np.ones(rows) if weights is None else np.asarray(weights, dtype=np.float64)
+
+
+def _curve(labels: npt.ArrayLike, scores: npt.ArrayLike) -> Callable[[Floats | None], tuple[Floats, Floats]]:
+    """Weighted true and false positives at each distinct score, from the highest; first pair is (0, 0)."""
+    label, score = np.asarray(labels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    order = np.argsort(-score, kind="stable")
+    ends = np.flatnonzero(np.append(np.diff(score[order]) != 0, True)) if len(order) else order
+    hits = label[order]
+
+    def counted(weights: Floats | None) -> tuple[Floats, Floats]:
+        weight = _weigh(weights, len(order))[order]
+        true = np.cumsum(weight * hits)[ends]
+        false = np.cumsum(weight * (1 - hits))[ends]
+        return np.append(0.0, true), np.append(0.0, false)
+
+    return counted
+
+
+@dataclass(frozen=True)
+class Discrimination:
+    """`auroc` and `average_precision`."""
+
+    auroc: float
+    average_precision: float
+
+
+def discrimination_of(labels: npt.ArrayLike, scores: npt.ArrayLike) -> Callable[[Floats | None], Discrimination]:
+    """Both measures of these rows, ready for any weights."""
+    curve = _curve(labels, scores)
+
+    def measured(weights: Floats | None = None) -> Discrimination:
+        true, false = curve(weights)
+        area = float(np.diff(false) @ (true[1:] + true[:-1])) / 2
+        flagged = true[1:] + false[1:]
+        precision = np.divide(true[1:], flagged, out=np.zeros_like(flagged), where=flagged > 0)
+        return Discrimination(
+            _ratio(area, true[-1] * false[-1]),
+            _ratio(float(np.diff(true) @ precision), true[-1]),
+        )
+
+    return measured
+
+
+def auroc(labels: npt.ArrayLike, scores: npt.ArrayLike, weights: Floats | None = None) -> float:
+    r"""The chance that a random positive row scores higher than a random negative one.
+
+    Parameters
+    ----------
+    labels : array-like of shape (n,), 0 or 1
+    scores : array-like of shape (n,)
+        Any scale; higher means riskier.
+    weights : ndarray of shape (n,), optional
+
+    Returns
+    -------
+    float
+        0.5 says nothing, 1 is perfect; a tie counts half.
+
+    Notes
+    -----
+    .. math:: \frac{\sum_{i: y_i=1} \sum_{j: y_j=0} w_i w_j ([s_i > s_j] + [s_i = s_j]/2)}
+        {\sum_{i: y_i=1} w_i \sum_{j: y_j=0} w_j}
+
+    Examples
+    --------
+    >>> auroc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
+    0.75
+    """
+    return discrimination_of(labels, scores)(weights).auroc
+
+
+def average_precision(labels: npt.ArrayLike, scores: npt.ArrayLike, weights: Floats | None = None) -> float:
+    r"""The mean precision over the positives, going down the scores.
+
+    Returns
+    -------
+    float
+        The share of positives says nothing, 1 is perfect.
+
+    Notes
+    -----
+    :math:`\sum_n (R_n - R_{n-1}) P_n` over the distinct scores n, with recall R and precision P.
+
+    Examples
+    --------
+    >>> round(average_precision([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]), 4)
+    0.8333
+    """
+    return discrimination_of(labels, scores)(weights).average_precision
+
+
+def log_loss(labels: npt.ArrayLike, risks: npt.ArrayLike, weights: Floats | None = None) -> float:
+    r"""Mean of :math:`-y \log p - (1-y) \log (1-p)`; less is better.
+
+    Examples
+    --------
+    >>> round(log_loss([1, 0], [0.8, 0.4]), 4)
+    0.367
+    """
+    label, risk = np.asarray(labels, dtype=np.float64), np.clip(np.asarray(risks, dtype=np.float64), TINY, 1 - TINY)
+    weight = _weigh(weights, len(label))
+    return _ratio(-float(weight @ (label * np.log(risk) + (1 - label) * np.log1p(-risk))), weight.sum())
+
+
+def brier(labels: npt.ArrayLike, risks: npt.ArrayLike, weights: Floats | None = None) -> float:
+    """Mean of (risk - label) squared; less is better.
+
+    Examples
+    --------
+    >>> round(brier([1, 0], [0.8, 0.4]), 4)
+    0.1
+    """
+    label, risk = np.asarray(labels, dtype=np.float64), np.asarray(risks, dtype=np.float64)
+    weight = _weigh(weights, len(label))
+    return _ratio(float(weight @ (risk - label) ** 2), weight.sum())
+
+
+def expected_over_observed(labels: npt.ArrayLike, risks: npt.ArrayLike, weights: Floats | None = None) -> float:
+    """Sum of risks over sum of labels: above 1 the model promises more admissions than came.
+
+    Examples
+    --------
+    >>> expected_over_observed([1, 0, 0, 0], [0.5, 0.25, 0.25, 0.25])
+    1.25
+    """
+    weight = _weigh(weights, len(np.asarray(labels)))
+    return _ratio(float(weight @ np.asarray(risks, dtype=np.float64)), float(weight @ np.asarray(labels)))
+
+
+@dataclass(frozen=True)
+class CalibrationFigures:
+    """E:O, and the intercept and slope of the labels on the logit of the risk: 1, 0 and 1 where calibration is right.
+
+    A slope below 1 says that the risks are too far apart, as an over-trained model's are.
+    """
+
+    expected_over_observed: float
+    intercept: float
+    slope: float
+
+
+def calibration_of(labels: npt.ArrayLike, risks: npt.ArrayLike) -> Callable[[Floats | None], CalibrationFigures]:
+    """`calibration` of these rows, ready for any weights.
+
+    With weights, intercept and slope are one Newton step from the unweighted answer: what a bootstrap needs, at the
+    cost of a few sums.
+    """
+    label, risk = np.asarray(labels, dtype=np.float64), np.asarray(risks, dtype=np.float64)
+    score = np.asarray(logit(np.clip(risk, TINY, 1 - TINY)))
+    if not _fittable(label, score):
+        return lambda weights: CalibrationFigures(expected_over_observed(label, risk, weights), *[float("nan")] * 2)
+    line = np.array(fit_line(score, label))
+    step = newton_step_of(line, score, label)
+
+    def measured(weights: Floats | None = None) -> CalibrationFigures:
+        intercept, slope = line if weights is None else line - step(weights)
+        return CalibrationFigures(expected_over_observed(label, risk, weights), float(intercept), float(slope))
+
+    return measured
+
+
+def _fittable(label: Floats, score: Floats) -> bool:
+    """Both outcomes are there and the scores overlap, so that the likelihood has a maximum."""
+    ones, zeros = score[label == 1], score[label == 0]
+    return bool(len(ones) and len(zeros) and ones.min() < zeros.max() and zeros.min() < ones.max())
+
+
+def calibration(labels: npt.ArrayLike, risks: npt.ArrayLike, weights: Floats | None = None) -> CalibrationFigures:
+    r"""Whether risks are what they say.
+
+    Notes
+    -----
+    Intercept :math:`\alpha` and slope :math:`\beta` maximise the likelihood of
+    :math:`\mathrm{logit} P(y=1) = \alpha + \beta\, \mathrm{logit}(p)`. NaN where risks separate the
+    outcomes completely.
+
+    Examples
+    --------
+    >>> found = calibration([1, 0, 0, 0] * 5 + [1, 1, 1, 0] * 5, [0.25] * 20 + [0.75] * 20)
+    >>> round(found.expected_over_observed, 6), round(abs(found.intercept), 6), round(found.slope, 6)
+    (1.0, 0.0, 1.0)
+    """
+    if weights is None:
+        return calibration_of(labels, risks)(None)
+    present = np.asarray(weights) > 0
+    label, risk = (np.asarray(values, dtype=np.float64)[present] for values in (labels, risks))
+    score = np.asarray(logit(np.clip(risk, TINY, 1 - TINY)))
+    weight = np.asarray(weights, dtype=np.float64)[present]
+    line = fit_line(score, label, weight) if _fittable(label, score) else (float("nan"), float("nan"))
+    return CalibrationFigures(expected_over_observed(label, risk, weight), *line)
+
+
+def calibration_curve(labels: npt.ArrayLike, risks: npt.ArrayLike, bins: int = 10) -> pd.DataFrame:
+    """Rows in order of risk, cut into `bins` of about equal size: rows, predicted (mean risk) and observed (rate).
+
+    Equal risks are never parted, so there may be fewer bins.
+
+    Examples
+    --------
+    >>> curve = calibration_curve([0, 0, 0, 1], [0.1, 0.2, 0.3, 0.6], bins=2)
+    >>> curve["rows"].tolist(), curve["observed"].tolist()
+    ([2, 2], [0.0, 0.5])
+    """
+    risk, label = np.asarray(risks, dtype=np.float64), np.asarray(labels, dtype=np.float64)
+    frame = pd.DataFrame({"bin": risk_bins(risk, bins), "predicted": risk, "observed": label})
+    curve = frame.groupby("bin").agg(
+        rows=("observed", "size"), predicted=("predicted", "mean"), observed=("observed", "mean")
+    )
+    return curve.reset_index(drop=True)
+
+
+def risk_bins(risks: npt.ArrayLike, bins: int) -> npt.NDArray[np.int64]:
+    """Each row's bin, 0 .. bins - 1 in order of risk and about equal in size; equal risks share one."""
+    ranks = pd.Series(np.asarray(risks, dtype=np.float64)).rank(method="min").to_numpy()
+    return np.floor((ranks - 1) / max(len(ranks), 1) * bins).astype(np.int64)
+
+
+def net_benefit(labels: npt.ArrayLike, risks: npt.ArrayLike, threshold: float, weights: Floats | None = None) -> float:
+    r"""What acting on everyone with a risk of at least `threshold` is worth, in true positives per row.
+
+    Notes
+    -----
+    :math:`TP/n - FP/n \cdot t/(1-t)` (Vickers and Elkin, 2006, doi:10.1177/0272989X06295361). Acting on nobody is 0.
+
+    Examples
+    --------
+    >>> net_benefit([1, 0, 0, 0], [0.6, 0.6, 0.1, 0.1], 0.5)
+    0.0
+    """
+    label, acted = np.asarray(labels, dtype=np.float64), np.asarray(risks, dtype=np.float64) >= threshold
+    weight = _weigh(weights, len(label))
+    gained, wasted = float(weight @ (acted * label)), float(weight @ (acted * (1 - label)))
+    return _ratio(gained - wasted * threshold / (1 - threshold), weight.sum())
+
+
+@dataclass(frozen=True)
+class Yield:
+    """What lists of a given length catch: PPV (share of listed rows admitted), recall (share of admitted rows listed),
+    lift (PPV over the rate of all rows) and NNE (people to see for each who will be admitted, 1 / PPV)."""
+
+    ppv: float
+    recall: float
+    lift: float
+    nne: float
+
+
+def listing_of(labels: npt.ArrayLike, listed: npt.ArrayLike) -> Callable[[Floats | None], Yield]:
+    """The yield of rows that are `listed` or not, ready for any weights."""
+    label, shown = np.asarray(labels, dtype=np.float64), np.asarray(listed, dtype=np.float64)
+    both = label * shown
+
+    def measured(weights: Floats | None = None) -> Yield:
+        weight = _weigh(weights, len(label))
+        hits, places, positives = (float(weight @ part) for part in (both, shown, label))
+        ppv = _ratio(hits, places)
+        rate = _ratio(positives, float(weight.sum()))
+        return Yield(ppv, _ratio(hits, positives), ppv / rate if rate > 0 else float("nan"), _ratio(places, hits))
+
+    return measured
+
+
+def top_of_groups(
+    groups: npt.ArrayLike, scores: npt.ArrayLike, ties: npt.ArrayLike, capacities: npt.ArrayLike
+) -> npt.NDArray[np.bool_]:
+    """Which rows are among the highest `capacities` of their group (a team on a day).
+
+    Parameters
+    ----------
+    groups : array-like of shape (n,)
+        Group numbers. scores : of shape (n,). ties : of shape (n,), orders equal scores, least first.
+    capacities : array-like of shape (n,)
+        Places in the row's group, the same for all its rows.
+
+    Examples
+    --------
+    >>> top_of_groups([0, 0, 0, 1], [0.2, 0.9, 0.9, 0.1], [1, 2, 1, 1], [1, 1, 1, 1]).tolist()
+    [False, False, True, True]
+    """
+    group = np.asarray(groups)
+    order = np.lexsort((np.asarray(ties), -np.asarray(scores, dtype=np.float64), group))
+    ordered = group[order]
+    first = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])) if len(order) else order
+    sizes = np.diff(np.append(first, len(order)))
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order)) - np.repeat(first, sizes)
+    return np.asarray(place < np.asarray(capacities))
+
+
+def at_capacity(
+    labels: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    groups: npt.ArrayLike,
+    ties: npt.ArrayLike,
+    capacities: npt.ArrayLike,
+    weights: Floats | None = None,
+) -> Yield:
+    """The yield when each group (a team on a day) sees its highest `capacities` rows; arguments as in `top_of_groups`.
+
+    Examples
+    --------
+    >>> at_capacity([1, 0, 1, 0], [0.9, 0.8, 0.4, 0.1], [0, 0, 1, 1], [0, 0, 0, 0], [1, 1, 1, 1])
+    Yield(ppv=1.0, recall=1.0, lift=2.0, nne=1.0)
+    """
+    return listing_of(labels, top_of_groups(groups, scores, ties, capacities))(weights)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A percentile interval; NaN where too few resamples had a value."""
+
+    low: float
+    high: float
+
+
+def clustered_draws(
+    metric: Callable[[Floats | None], npt.ArrayLike], person_ids: npt.ArrayLike, draws: int = 200, seed: int = 0
+) -> Floats:
+    """The metric (a number, or several) under `draws` Poisson(1) weights per person, a row for each draw.
+
+    This is a bootstrap in which a person's rows go together.
+
+    The same people, draws and seed give the same weights, so two metrics' draws can be compared pair by pair.
+    """
+    people, codes = np.unique(np.asarray(person_ids), return_inverse=True)
+    generator = np.random.default_rng(seed)
+    weights = (generator.poisson(1.0, len(people)).astype(np.float64) for _ in range(draws))
+    return np.array([metric(weight[codes]) for weight in weights], dtype=np.float64)
+
+
+def percentile_interval(values: Floats, level: float = 0.95) -> Interval:
+    """The middle `level` of the finite values."""
+    finite = values[np.isfinite(values)]
+    if len(finite) < 2:
+        return Interval(float("nan"), float("nan"))
+    low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(low), float(high))
+
+
+def clustered_interval(
+    metric: Weighted, person_ids: npt.ArrayLike, draws: int = 200, seed: int = 0, level: float = 0.95
+) -> Interval:
+    """The percentile interval of `clustered_draws`. Rows of one person are nearly copies of each other, so an interval
+    over rows would be two to three times too narrow.
+
+    Examples
+    --------
+    >>> interval = clustered_interval(lambda weights: 0.5, [1, 1, 2], draws=10)
+    >>> interval.low, interval.high
+    (0.5, 0.5)
+    """
+    return percentile_interval(clustered_draws(metric, person_ids, draws, seed), level)

@@ -1,0 +1,154 @@
+"""From scores to a list for each team: who, in which order, how many, and what changed since the last list."""
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.errors import ContractError
+from features.table import KEYS
+
+RISING, FALLING = 1.25, 0.8
+EXACT_ODDS = 20
+ROUND_ODDS = (20, 25, 30, 40, 50, 75, 100, 150, 200)
+COLUMNS = [
+    "team_id",
+    "person_id",
+    "as_of",
+    "rank",
+    "score",
+    "risk",
+    "listed",
+    "change",
+    "previous_risk",
+    "days_on_list",
+    "also_with",
+    "days_on_caseload",
+    "last_seen",
+]
+
+
+def capacity(n: int, share: float = 0.05, least: int = 5, fixed: int | None = None) -> int:
+    """How many of `n` people a team can look at in a day: `fixed`, else `share` of them but `least` at least."""
+    wanted = fixed if fixed is not None else max(least, int(share * n + 0.5))
+    return min(n, wanted)
+
+
+@dataclass(frozen=True)
+class Capacities:
+    """Each team's capacity: a number of its own in `fixed`, else a share of its caseload."""
+
+    share: float = 0.05
+    least: int = 5
+    fixed: Mapping[str, int] = field(default_factory=dict)
+
+    def of(self, team_id: str, n: int) -> int:
+        return capacity(n, self.share, self.least, self.fixed.get(team_id))
+
+
+def tie_order(rows: pd.DataFrame, key: bytes) -> npt.NDArray[np.uint64]:
+    """What orders equal scores: the first 8 bytes of HMAC-SHA256(key, person_id and as_of), least first.
+
+    Nobody's place among equals follows from their identifier, and a re-run gives the same order.
+    """
+    people = rows["person_id"].to_numpy(np.int64)
+    moments = rows["as_of"].dt.as_unit("us").astype("int64").to_numpy()
+    messages = np.column_stack([people, moments]).astype(">i8").tobytes()
+    digests = (hmac.digest(key, messages[i : i + 16], "sha256")[:8] for i in range(0, len(messages), 16))
+    return np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64)
+
+
+def rank(
+    scores: pd.DataFrame,
+    memberships: pd.DataFrame,
+    *,
+    key: bytes,
+    capacities: Capacities,
+    previous: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Everyone on every team's caseload in the team's order, whatever the order of the rows given.
+
+    scores: person_id, as_of, score, risk, for one cut. memberships: the caseload. previous: earlier answers of this
+    function, of which each team's last before this cut counts. Columns of the answer are `COLUMNS`: rank is 1 .. n
+    within the team and `listed` says that the rank is within its capacity; `previous_risk` is NaN and `change` is 'new'
+    for someone listed who was not on that team's last list, or never ranked for it; otherwise 'rising' or 'falling'
+    where the risk is at least 1.25 or at most 0.8 times the last one, else 'steady'. `days_on_list` counts the days of
+    the present run, 0 if not listed; `also_with` names the other teams that hold the person.
+    ContractError where the cut is not one, or someone on a caseload has no score.
+    """
+    rows = _scored(scores, memberships)
+    rows["tie"] = tie_order(rows, key)
+    rows = rows.sort_values(["team_id", "score", "tie"], ascending=[True, False, True], ignore_index=True)
+    team = rows.groupby("team_id", sort=False)
+    rows["rank"] = team.cumcount() + 1
+    places = {name: capacities.of(str(name), size) for name, size in team.size().items()}
+    rows["listed"] = rows["rank"] <= rows["team_id"].map(places).astype(np.int64)
+    rows["also_with"] = _other_teams(rows)
+    return _compared(rows, previous)[COLUMNS]
+
+
+def _scored(scores: pd.DataFrame, memberships: pd.DataFrame) -> pd.DataFrame:
+    keys = list(KEYS)
+    cuts = pd.concat([scores["as_of"], memberships["as_of"]]).nunique()
+    if cuts > 1:
+        message = f"A list must be made for one cut; found {cuts}. Rank each as_of on its own."
+        raise ContractError(message)
+    if scores.duplicated(keys).any() or memberships.duplicated([*keys, "team_id"]).any():
+        message = "Scores and caseloads must name a person once a cut and team; found duplicates. Rebuild them."
+        raise ContractError(message)
+    rows = memberships.merge(scores[[*keys, "score", "risk"]], on=keys, how="left")
+    lost = int((rows["score"].isna() | rows["risk"].isna() | rows["team_id"].isna()).sum())
+    if lost:
+        message = (
+            f"Everyone on a caseload must have a team and a score; {lost} of {len(rows)} rows have not. "
+            "Build the feature table from the same caseload."
+        )
+        raise ContractError(message)
+    return rows
+
+
+def _other_teams(rows: pd.DataFrame) -> list[str]:
+    held = rows.groupby("person_id")["team_id"].agg(sorted)
+    pairs = zip(rows["person_id"], rows["team_id"], strict=True)
+    return [", ".join(team for team in held[person] if team != own) for person, own in pairs]
+
+
+def _compared(rows: pd.DataFrame, previous: pd.DataFrame | None) -> pd.DataFrame:
+    """`rows` with what changed since each team's last list."""
+    last = _last_lists(rows, previous)
+    rows = rows.merge(last, on=["team_id", "person_id"], how="left")
+    was_listed = rows["was_listed"].eq(True)
+    ratio = rows["risk"] / rows["previous_risk"].where(rows["previous_risk"] > 0)
+    new = rows["previous_risk"].isna() | (rows["listed"] & ~was_listed)
+    rows["change"] = np.select([new, ratio >= RISING, ratio <= FALLING], ["new", "rising", "falling"], "steady")
+    passed = (rows["as_of"] - rows["was_at"]).dt.total_seconds() / 86_400
+    run = np.where(was_listed, rows["was_days"].fillna(0) + np.maximum(passed.round(), 1), 1)
+    rows["days_on_list"] = np.where(rows["listed"], run, 0).astype(np.int64)
+    return rows
+
+
+def _last_lists(rows: pd.DataFrame, previous: pd.DataFrame | None) -> pd.DataFrame:
+    """team_id, person_id, previous_risk, was_listed, was_days, was_at: each team's last list before this cut."""
+    names = {"risk": "previous_risk", "listed": "was_listed", "days_on_list": "was_days", "as_of": "was_at"}
+    given = rows.iloc[:0].assign(days_on_list=0) if previous is None or rows.empty else previous
+    if not rows.empty:
+        given = given[given["as_of"] < rows["as_of"].iloc[0]]
+    given = given[given["as_of"] == given.groupby("team_id")["as_of"].transform("max")]
+    return given[["team_id", "person_id", *names]].rename(columns=names)
+
+
+def in_words(p: float) -> str:
+    """A risk (0-1) as a nurse would say it: "about 1 in 8". Exact to 1 in 20, then in round steps."""
+    if not 0 <= p <= 1:
+        message = "A risk must lie between 0 and 1; found another number. Score with a calibrated model."
+        raise ContractError(message)
+    if p > 0.5:
+        return "more likely than not"
+    if p < 1 / ROUND_ODDS[-1]:
+        return f"less than 1 in {ROUND_ODDS[-1]}"
+    odds = 1 / p
+    told = round(odds) if odds <= EXACT_ODDS else min(ROUND_ODDS, key=lambda step: abs(step - odds))
+    return f"about 1 in {told}"

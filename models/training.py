@@ -1,0 +1,224 @@
+"""Training: a table of landmarks and their outcomes in, a bundle out. Same rows and settings, same bytes."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib.metadata import version
+from math import log
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+from scipy.special import expit
+
+from features.errors import ContractError, NotReadyError
+from features.table import KEYS, Contract
+from models import boosting
+from models.bundle import LIGHTGBM, LOGISTIC, Bundle
+from models.calibration import Calibration, fit_calibration
+from models.logistic import Logistic, fit_logistics, make_terms
+from models.metrics import log_loss
+from models.splits import CALIBRATE, TRAIN, keyed_share
+
+Share = Annotated[float, Field(gt=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class TrainConfig(BaseModel):
+    """Everything that shapes a model apart from its rows.
+
+    Negatives are sampled for speed only: above `sample_above_rows` training rows, all positives and a keyed share
+    `negative_share` of the negatives are kept, and ln(negative_share) is added to every logit, which is exact. Below it
+    every row is kept. `lead_from_admissions`: with fewer distinct training admissions the logistic regression leads,
+    because it is then the better ranked and better calibrated of the two.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seeds: Annotated[tuple[int, ...], Field(min_length=1, max_length=5)] = (1, 2, 3)
+    negative_share: Share = 0.05
+    sample_above_rows: Count = 300_000
+    sampling_key: str = "negatives"
+    leaves: Annotated[int, Field(ge=2, le=255)] = 15
+    learning_rate: Share = 0.05
+    most_trees: Count = 400
+    patience: Count = 40
+    least_leaf_rows: Count = 80
+    feature_fraction: Share = 0.3
+    bagging_fraction: Share = 0.7
+    leaf_l2: Annotated[float, Field(ge=0)] = 10.0
+    max_bin: Annotated[int, Field(ge=2, le=255)] = 63
+    monotone: Literal["basic", "intermediate"] | None = "intermediate"
+    threads: Count = 1
+    logistic_l2: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (10.0, 100.0, 1000.0)
+    lead_from_admissions: Annotated[int, Field(ge=0)] = 1000
+    least_admissions: Count = 20
+    least_calibration_admissions: Count = 5
+
+
+@dataclass(frozen=True)
+class Block:
+    """Usable rows of one part in (as_of, person_id) order, with their outcomes."""
+
+    table: pd.DataFrame
+    positions: npt.NDArray[np.intp]
+    labels: npt.NDArray[np.int8]
+    admissions: int
+
+    @property
+    def keys(self) -> pd.DataFrame:
+        return self.table[list(KEYS)].iloc[self.positions]
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The rows with their features; a copy, so asked for only once a block is as small as it will be."""
+        return self.table.iloc[self.positions].reset_index(drop=True)
+
+
+def train(
+    table: pd.DataFrame, labels: pd.DataFrame, parts: pd.Series, contract: Contract, config: TrainConfig
+) -> Bundle:
+    """Fit both models on the 'train' rows, and choose tree counts, ridge penalty and calibration on the 'calibrate'
+    rows, which are later and never sampled.
+
+    table: a feature table under `contract`. labels: person_id, as_of, label, admitted_at, state; only 'usable' rows are
+    learnt from, and rows without a label are left out. parts: a split's answer, row for row with `table`.
+    The lineage has the settings, the contract's fingerprint, library versions, and for each block its rows, people,
+    positives, admissions, first and last cut. NotReadyError where there is too little to learn from.
+    """
+    contract.check(table)
+    outcomes = _outcomes(table, labels, parts)
+    training, later = (_block(table, outcomes, parts, part) for part in (TRAIN, CALIBRATE))
+    _check_enough(training, TRAIN, config.least_admissions)
+    _check_enough(later, CALIBRATE, config.least_calibration_admissions)
+    sampled, log_share = _sample(training, config)
+    logistic = _fit_logistic(sampled, later, contract, log_share, config)
+    boosters, losses = _fit_boosters(sampled, later, contract, log_share, config)
+    lead = LIGHTGBM if training.admissions >= config.lead_from_admissions else LOGISTIC
+    lineage = _lineage(training, sampled, later, contract, config) | {"later_log_loss": losses}
+    identity = {LIGHTGBM: Calibration(), LOGISTIC: Calibration()}
+    draft = Bundle(boosters, logistic, identity, contract, lineage, lead, log_share, config.threads)
+    return replace(draft, calibration={model: _calibrate(draft, later, model) for model in identity})
+
+
+def _outcomes(table: pd.DataFrame, labels: pd.DataFrame, parts: pd.Series) -> pd.DataFrame:
+    """Label, admitted_at and state of each row of `table`, null where it has none."""
+    if len(parts) != len(table):
+        message = (
+            f"Parts must be given row for row with the table; found {len(parts)} for {len(table)} rows. Split it again."
+        )
+        raise ContractError(message)
+    keys = list(KEYS)
+    if table.duplicated(keys).any() or labels.duplicated(keys).any():
+        message = "Tables and labels must have one row for each person and cut; found duplicates. Rebuild them."
+        raise ContractError(message)
+    return table[keys].merge(labels[[*keys, "label", "admitted_at", "state"]], on=keys, how="left")
+
+
+def _block(table: pd.DataFrame, outcomes: pd.DataFrame, parts: pd.Series, part: str) -> Block:
+    chosen = outcomes[(outcomes["state"] == "usable").to_numpy() & (parts == part).to_numpy()]
+    chosen = chosen.sort_values(["as_of", "person_id"])
+    admitted = chosen.loc[chosen["label"] == 1, ["person_id", "admitted_at"]].drop_duplicates()
+    return Block(table, chosen.index.to_numpy(np.intp), chosen["label"].to_numpy(np.int8), len(admitted))
+
+
+def _check_enough(block: Block, part: str, least: int) -> None:
+    if block.admissions < least:
+        message = (
+            f"The '{part}' rows must hold at least {least} admissions; found {block.admissions} in "
+            f"{len(block.labels)} usable rows. Give a longer history, more teams, or wait for outcomes to mature."
+        )
+        raise NotReadyError(message)
+    if block.labels.all():
+        message = (
+            f"The '{part}' rows must hold people who were not admitted; all {len(block.labels)} were. Check the labels."
+        )
+        raise NotReadyError(message)
+
+
+def _sample(block: Block, config: TrainConfig) -> tuple[Block, float]:
+    """The rows to fit on and ln of the share of negatives among them."""
+    if len(block.labels) <= config.sample_above_rows:
+        return block, 0.0
+    keys, share = block.keys, config.negative_share
+    kept = keyed_share(keys["person_id"], keys["as_of"], config.sampling_key, share) | (block.labels == 1)
+    return replace(block, positions=block.positions[kept], labels=block.labels[kept]), log(share)
+
+
+def _fit_logistic(training: Block, later: Block, contract: Contract, log_share: float, config: TrainConfig) -> Logistic:
+    """The regression whose penalty gives the least log loss on the later block."""
+    terms = make_terms(training.frame, contract)
+    if not terms:
+        message = (
+            f"At least one of {len(contract.names)} features must vary in the 'train' rows; all of them are constant. "
+            "Check that the history was loaded for this period."
+        )
+        raise NotReadyError(message)
+    fitted = fit_logistics(training.frame, training.labels, terms, config.logistic_l2)
+    return min(fitted, key=lambda model: log_loss(later.labels, expit(model.logits(later.frame) + log_share)))
+
+
+def _fit_boosters(
+    training: Block, later: Block, contract: Contract, log_share: float, config: TrainConfig
+) -> tuple[tuple[str, ...], list[float]]:
+    """A booster for each seed, and each one's log loss on the later block."""
+    data = boosting.datasets(
+        training.frame, training.labels, later.frame, later.labels, contract, log_share, config.max_bin
+    )
+    settings = booster_settings(contract, config)
+    fits = [boosting.fit_booster(*data, settings, seed, config.most_trees, config.patience) for seed in config.seeds]
+    return tuple(text for text, _ in fits), [loss for _, loss in fits]
+
+
+def booster_settings(contract: Contract, config: TrainConfig) -> dict[str, Any]:
+    """LightGBM's parameters. No class weights: they spoil probabilities and do not improve the ranking."""
+    settings: dict[str, Any] = {
+        "objective": "binary",
+        "metric": "binary_logloss",
+        "num_leaves": config.leaves,
+        "learning_rate": config.learning_rate,
+        "min_data_in_leaf": config.least_leaf_rows,
+        "feature_fraction": config.feature_fraction,
+        "bagging_fraction": config.bagging_fraction,
+        "bagging_freq": 1,
+        "lambda_l2": config.leaf_l2,
+        "max_bin": config.max_bin,
+        "deterministic": True,
+        "force_col_wise": True,
+        "num_threads": config.threads,
+        "verbosity": -1,
+    }
+    directions = [feature.direction for feature in contract.features]
+    if config.monotone and any(directions):
+        settings |= {"monotone_constraints": directions, "monotone_constraints_method": config.monotone}
+    return settings
+
+
+def _calibrate(draft: Bundle, later: Block, model: str) -> Calibration:
+    span = later.frame["as_of"]
+    return fit_calibration(
+        draft.logits(later.frame, model), later.labels, span.iloc[0].isoformat(), span.iloc[-1].isoformat()
+    )
+
+
+def _lineage(training: Block, sampled: Block, later: Block, contract: Contract, config: TrainConfig) -> dict[str, Any]:
+    libraries = ("lightgbm", "scikit-learn", "numpy", "pandas")
+    return {
+        "config": config.model_dump(mode="json"),
+        "contract": contract.fingerprint,
+        "libraries": {name: version(name) for name in libraries},
+        "blocks": {TRAIN: _described(training), "sampled": _described(sampled), CALIBRATE: _described(later)},
+    }
+
+
+def _described(block: Block) -> dict[str, Any]:
+    at = block.keys["as_of"]
+    return {
+        "rows": len(block.labels),
+        "people": int(block.keys["person_id"].nunique()),
+        "positives": int(block.labels.sum()),
+        "admissions": block.admissions,
+        "first_as_of": at.iloc[0].isoformat(),
+        "last_as_of": at.iloc[-1].isoformat(),
+    }

@@ -1,0 +1,189 @@
+"""The command line: reads the options, calls a step, prints what came of it, and turns errors into one sentence."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from features.errors import ConfigError, MinusNineError
+from pipelines.config import ServiceConfig, load_config
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Each morning: who on a community team's caseload is likely to need an emergency admission in nine days.",
+)
+out, err = Console(highlight=False), Console(stderr=True, highlight=False)
+
+ConfigOption = Annotated[Path, typer.Option("--config", help="The service's configuration (YAML).")]
+WorkspaceOption = Annotated[Path | None, typer.Option("--workspace", help="Used in place of the configuration's own.")]
+AsOfOption = Annotated[
+    str | None, typer.Option("--as-of", help="The day of the list, as 2026-01-12 (default: newest).")
+]
+DEFAULT_CONFIG = Path("configs/simulated.yaml")
+
+
+def main() -> None:
+    """The `minusnine` command. Exits with the error's own code after one sentence, never a traceback."""
+    try:
+        app()
+    except MinusNineError as error:
+        err.print(f"minusnine: {error}", style="bold red", markup=False, soft_wrap=True)
+        raise SystemExit(error.exit_code) from None
+
+
+@contextmanager
+def telling(what: str) -> Iterator[Callable[[str], None]]:
+    """A line that says what is being done and for how long, and at the end how long it took."""
+    start = time.perf_counter()
+    live = err.is_terminal
+    with err.status(what) as status:
+
+        def tell(words: str) -> None:
+            line = f"{what}: {words} ({time.perf_counter() - start:.0f} s)"
+            status.update(line) if live else err.print(line, markup=False, soft_wrap=True)
+
+        if not live:
+            err.print(f"{what} ...", markup=False)
+        yield tell
+    err.print(f"{what}: done in {time.perf_counter() - start:.1f} s", markup=False, style="green")
+
+
+def opened(config: Path, workspace: Path | None) -> ServiceConfig:
+    return load_config(config, workspace)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def chosen_cut(config: ServiceConfig, as_of: str | None) -> datetime:
+    """The cut asked for, or the newest: of a simulated trust, the one its last drop was made for."""
+    from pipelines import steps
+
+    if as_of is None:
+        return (
+            steps.as_of_day(config, steps.simulated_last_day(config))
+            if config.simulated
+            else steps.newest_cut(config, now())
+        )
+    try:
+        return steps.as_of_day(config, date.fromisoformat(as_of))
+    except ValueError:
+        message = "--as-of must be a day such as 2026-01-12; it is not. Give year, month and day."
+        raise ConfigError(message) from None
+
+
+@app.command()
+def simulate(config: ConfigOption = DEFAULT_CONFIG, workspace: WorkspaceOption = None) -> None:
+    """Write the extracts of a simulated trust: a history load, then one drop a day."""
+    from pipelines import steps
+
+    loaded = opened(config, workspace)
+    with telling("Simulating") as tell:
+        summary = steps.simulate(loaded, tell)
+    out.print(
+        f"{summary.people:,} people, {summary.contacts:,} contacts, {summary.admissions:,} emergency admissions, "
+        f"{summary.first_day} to {summary.last_day}, in {steps.workspace_of(loaded) / 'extracts'}"
+    )
+
+
+@app.command()
+def ingest(config: ConfigOption = DEFAULT_CONFIG, workspace: WorkspaceOption = None) -> None:
+    """Take every new extract into the contact history, with a data-quality report."""
+    from pipelines import steps
+
+    loaded = opened(config, workspace)
+    with telling("Ingesting") as tell:
+        done = steps.ingest(loaded, now(), tell)
+    new = sum(not one.already for one in done.ingested)
+    out.print(f"{new} new extracts of {len(done.ingested)}: {done.rows:,} rows kept, {done.rejected:,} rejected")
+    if done.report:
+        out.print(f"What became of every row: {done.report}")
+
+
+@app.command()
+def train(config: ConfigOption = DEFAULT_CONFIG, as_of: AsOfOption = None, workspace: WorkspaceOption = None) -> None:
+    """Train a model on what was known at the cut, judge it, register it as champion."""
+    from pipelines import steps
+
+    loaded = opened(config, workspace)
+    with telling("Training") as tell:
+        trained = steps.train(loaded, chosen_cut(loaded, as_of), tell)
+    out.print(f"Model {trained.version} ({trained.lead} leads) is champion: {trained.bundle}")
+    show_metrics(trained.evidence.metrics, trained.evidence.page)
+
+
+@app.command()
+def evaluate(config: ConfigOption = DEFAULT_CONFIG, workspace: WorkspaceOption = None) -> None:
+    """Judge the champion on its test period, beside simple rules, as a page, tables and metrics.json."""
+    from pipelines import steps
+
+    loaded = opened(config, workspace)
+    with telling("Evaluating") as tell:
+        evidence = steps.evaluate(loaded, tell)
+    show_metrics(evidence.metrics, evidence.page)
+
+
+@app.command()
+def daily(
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_of: AsOfOption = None,
+    workspace: WorkspaceOption = None,
+    replace: Annotated[bool, typer.Option(help="Publish in place of other lists that stand for this day.")] = False,
+) -> None:
+    """Ingest what is new, score every caseload at the cut, and publish each team's list."""
+    from pipelines import steps
+    from pipelines.daily import Day
+
+    loaded = opened(config, workspace)
+    with telling("Daily run") as tell:
+        day: Day = steps.daily(loaded, chosen_cut(loaded, as_of), now(), tell, replace)
+    changed = "published" if day.published.changed else "stood already, unchanged"
+    out.print(f"{day.published.teams} lists with {day.published.listed} people {changed}:")
+    out.print(f"  {day.published.folder / 'index.html'}", soft_wrap=True)
+
+
+@app.command()
+def demo(config: ConfigOption = DEFAULT_CONFIG, workspace: WorkspaceOption = None) -> None:
+    """The whole job on a simulated trust, run by Prefect and tracked in MLflow."""
+    from pipelines.demo import run_demo
+
+    run_demo(config, opened(config, workspace), out, telling)
+
+
+@app.command()
+def doctor(config: ConfigOption = DEFAULT_CONFIG, workspace: WorkspaceOption = None) -> None:
+    """Check the configuration, the feeds and the installed versions, and say what is wrong in sentences."""
+    from pipelines.doctor import examine
+
+    findings = examine(opened(config, workspace), now())
+    for finding in findings:
+        out.print(
+            f"{'ok  ' if finding.well else 'LOOK'}  {finding.says}",
+            style="" if finding.well else "bold",
+            soft_wrap=True,
+        )
+    if not all(finding.well for finding in findings):
+        raise SystemExit(1)
+
+
+@app.command()
+def docs(folder: Annotated[Path, typer.Option(help="Where the generated pages go.")] = Path("docs")) -> None:
+    """Write the generated pages of the documentation: the data dictionary."""
+    from pipelines.dictionary import data_dictionary
+
+    (folder / "data-dictionary.md").write_text(data_dictionary(), encoding="utf-8")
+    out.print(f"Wrote {folder / 'data-dictionary.md'}")
+
+
+def show_metrics(metrics: dict[str, float], page: Path) -> None:
+    shown = ("auroc", "average_precision", "ppv", "recall", "lift", "expected_over_observed", "calibration_slope")
+    out.print(", ".join(f"{name} {metrics[name]:.3f}" for name in shown if name in metrics))
+    out.print(f"Evidence: {page}", soft_wrap=True)

@@ -1,0 +1,83 @@
+"""A task set by somebody else: index rows, outcomes and assignment given as tables in place of the built-in ones."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from features.build import build
+from features.errors import SourceError
+from features.labels import given_labels
+from features.sources.read import read_frame
+from features.windows import HORIZON_DAYS
+from models.splits import given_split, temporal_split
+from pipelines.building import Dataset, map_buckets
+from pipelines.config import TaskConfig
+from pipelines.service import Service
+from pipelines.workspace import pseudonyms
+
+EVERYONE = "everyone"
+"""The team of people whose index rows name none."""
+
+
+def given_dataset(service: Service, task: TaskConfig, tell: Callable[[str], None]) -> Dataset:
+    """The task's rows with features from the history, labels from its outcomes and parts from its assignment."""
+    index = _table(service, task.index, "index")
+    outcomes = _table(service, task.outcomes, "outcomes")
+    index["team_id"] = index["team_id"].fillna(EVERYONE) if "team_id" in index else EVERYONE
+    rows = index[["person_id", "as_of"]].drop_duplicates().sort_values(["as_of", "person_id"], ignore_index=True)
+    frame = _features(service, rows, tell)
+    labels = given_labels(frame, outcomes, service.config.zone).assign(died=False)
+    unknown = pd.Series(float("nan"), index=index.index)
+    members = index[["person_id", "as_of", "team_id"]].assign(
+        days_on_caseload=unknown, last_seen=pd.Series(pd.NaT, index=index.index, dtype="datetime64[us, UTC]")
+    )
+    nobody = pd.DataFrame({"as_of": [], "team_id": [], "reason": [], "people": []})
+    return Dataset(frame, labels, _parts(service, task, frame), members.drop_duplicates(), nobody, 0.0)
+
+
+def _features(service: Service, rows: pd.DataFrame, tell: Callable[[str], None]) -> pd.DataFrame:
+    history = service.history
+
+    def of_bucket(bucket: int) -> pd.DataFrame:
+        mine = rows[rows["person_id"] % history.buckets == bucket]
+        tell(f"features of {len(mine):,} rows")
+        return build(history.read(bucket), mine, service.catalogue, service.config.zone)
+
+    frame = pd.concat(map_buckets(service.config, history, of_bucket), ignore_index=True)
+    return frame.sort_values(["as_of", "person_id"], ignore_index=True)
+
+
+def _parts(service: Service, task: TaskConfig, frame: pd.DataFrame) -> pd.Series:
+    periods, zone = service.config.periods, service.config.zone
+    if task.assignment is None:
+        last = frame["as_of"].max()
+        test_from = (last - pd.Timedelta(days=periods.test_days)).to_pydatetime()
+        return temporal_split(
+            frame,
+            test_from=test_from,
+            calibration_days=periods.calibration_days,
+            embargo_days=HORIZON_DAYS,
+            zone=zone,
+        )
+    given = _table(service, task.assignment, "assignment")
+    keys = [name for name in ("person_id", "as_of") if name in given]
+    parts = frame[["person_id", "as_of"]].merge(given, on=keys, how="left")["part"]
+    return given_split(frame, parts, calibration_days=periods.calibration_days, embargo_days=HORIZON_DAYS, zone=zone)
+
+
+def _table(service: Service, spec: dict[str, Any], name: str) -> pd.DataFrame:
+    key = service.workspace.key()
+    found: pa.Table = read_frame(
+        spec,
+        f"task.{name}",
+        folder=service.config.folder,
+        pseudonym=lambda identities: pseudonyms(identities, key),
+        zone=service.config.zone,
+    )
+    frame: pd.DataFrame = found.to_pandas()
+    if frame.empty:
+        message = f"task.{name} must have rows; found none. Check its path and query."
+        raise SourceError(message)
+    return frame

@@ -1,0 +1,111 @@
+"""The ingest step: every new extract of every source into the history, with a report of what became of the rows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from features.batch import Batch
+from features.sources.read import read_batch
+from pipelines.pages import quality_page
+from pipelines.quality import quality
+from pipelines.service import Service
+from pipelines.store import Ingested
+from pipelines.workspace import pseudonyms
+
+CAPTIONS = {
+    "files": "Rows read, kept, rejected and unused, by file",
+    "reasons": "Why rows were rejected, unused or changed",
+    "nulls": "Empty cells by column and provider",
+    "lags": "Days from when something occurred to when it was known",
+    "newest": "Newest record of each feed",
+}
+
+
+@dataclass(frozen=True)
+class IngestResult:
+    """What an ingestion did. report: its page; null where there was nothing new."""
+
+    ingested: tuple[Ingested, ...]
+    rows: int
+    rejected: int
+    report: Path | None
+
+
+def ingest(service: Service, now: datetime, tell: Callable[[str], None]) -> IngestResult:
+    """Take up every extract that has not been taken up, oldest first within each source.
+
+    An extract that cannot be read raises SourceError with the ones before it taken up and itself not at all. An extract
+    received after `now` is left for later.
+    """
+    done: list[Ingested] = []
+    batches: list[Batch] = []
+    try:
+        for name in service.config.sources:
+            for path in service.extracts(name):
+                _take_up(service, name, path, now, done, batches, tell)
+    finally:
+        report = _report(service, batches, now)
+    account = pd.concat([b.account for b in batches]) if batches else pd.DataFrame({"outcome": [], "rows": []})
+    rows = account.groupby("outcome")["rows"].sum() if len(account) else pd.Series(dtype="int64")
+    return IngestResult(tuple(done), int(rows.get("kept", 0)), int(rows.get("rejected", 0)), report)
+
+
+def _take_up(
+    service: Service,
+    name: str,
+    path: Path,
+    now: datetime,
+    done: list[Ingested],
+    batches: list[Batch],
+    tell: Callable[[str], None],
+) -> None:
+    batch = read_extract(service, name, path)
+    history = service.history
+    if history.holds(name, batch.fingerprint):
+        done.append(Ingested(name, batch.name, {}, already=True))
+    elif batch.received_at <= now:
+        tell(f"{name}: {path.name}")
+        service.identities.add(batch.identities)
+        done.append(history.ingest(batch, now))
+        batches.append(_counted(batch))
+
+
+def _counted(batch: Batch) -> Batch:
+    """What the report needs of a batch: its counts and clocks, without the rest of its rows."""
+    clocks = {"known_from", "occurred_at", "received_at", "admitted_at", "arrived_at"}
+    slim = {name: rows.select([c for c in rows.column_names if c in clocks]) for name, rows in batch.tables.items()}
+    return replace(batch, tables=slim, identities=pa.table({}))
+
+
+def read_extract(service: Service, name: str, path: Path) -> Batch:
+    """One extract of a source as a batch, people by their pseudonyms."""
+    source = service.config.sources[name]
+    key = service.workspace.key()
+    return read_batch(
+        path,
+        service.mapping(source),
+        source=name,
+        pseudonym=lambda identities: pseudonyms(identities, key),
+        zone=source.zone or service.config.zone,
+        known_from=source.known_from,
+        links=service.identities.links(),
+    )
+
+
+def _report(service: Service, batches: list[Batch], now: datetime) -> Path | None:
+    if not batches:
+        return None
+    frames = quality(batches)
+    folder = service.workspace.quality / now.strftime("%Y-%m-%dT%H%M%S.%fZ")
+    folder.mkdir(parents=True)
+    for name, frame in frames.items():
+        frame.to_csv(folder / f"{name}.csv", index=False)
+    header = {"Trust": service.config.trust, "Ingested": f"{now:%d-%b-%Y %H:%M} UTC", "Extracts": str(len(batches))}
+    captioned = {CAPTIONS[name]: frame for name, frame in frames.items()}
+    page = folder / "report.html"
+    page.write_text(quality_page(captioned, header, simulated=service.config.simulated), encoding="utf-8")
+    return page

@@ -1,0 +1,119 @@
+"""Listed people as a team reads them: every cell of the page and the spreadsheet, already in words."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from models.ranking import in_words
+from pipelines.pages import words
+from pipelines.pages.stamp import Stamp
+
+CHANGES = {"new": "New", "rising": "Up", "steady": "Same", "falling": "Down"}
+
+
+@dataclass(frozen=True)
+class Person:
+    """One listed person. Text is empty where there is nothing to say; `risk` is a probability."""
+
+    rank: int
+    nhs_number: str
+    name: str
+    born: str
+    age: str
+    sex: str
+    risk: float
+    risk_in_words: str
+    band: int
+    change: str
+    previous_risk: float
+    days_on_list: float
+    reasons: tuple[str, ...]
+    last_seen: str
+    last_seen_ago: str
+    days_on_caseload: float
+    also_with: tuple[str, ...]
+
+    @property
+    def change_word(self) -> str:
+        return CHANGES[self.change]
+
+    @property
+    def change_detail(self) -> str:
+        """The risk it moved from; empty for someone new, or where it did not move or is not known."""
+        moved = self.change in ("rising", "falling") and math.isfinite(self.previous_risk)
+        return f"from {in_words(self.previous_risk).removeprefix('about ')}" if moved else ""
+
+    @property
+    def band_words(self) -> str:
+        return f"band {self.band} of 5: {words.BAND_WORDS[self.band - 1]}"
+
+
+def people(
+    ranked: pd.DataFrame, identities: pd.DataFrame, names: Mapping[str, str], stamp: Stamp
+) -> tuple[Person, ...]:
+    """The listed rows of one team, in order of rank. `names` gives the name of each team by its id.
+
+    Someone without an identity keeps the place, shown by the 16 hex digits of the pseudonym, so that a gap in the
+    identities never hides a person.
+    """
+    listed = ranked[ranked["listed"].astype(bool)].sort_values("rank", kind="stable")
+    joined = listed.merge(identities.astype({"person_id": "int64"}), on="person_id", how="left", validate="many_to_one")
+    return tuple(_person(row, names, stamp) for row in joined.to_dict("records"))
+
+
+def _person(row: Mapping[Any, Any], names: Mapping[str, str], stamp: Stamp) -> Person:
+    risk = float(row["risk"])
+    seen, ago = _last_seen(row["last_seen"], stamp)
+    return Person(
+        rank=int(row["rank"]),
+        nhs_number=words.nhs_number(_text(row["nhs_number"])),
+        name=_name(row),
+        born=_born(row["birth_date"]),
+        age=_age(row["age"]),
+        sex=_text(row["sex"]),
+        risk=risk,
+        risk_in_words=in_words(risk),
+        band=words.band(risk),
+        change=str(row["change"]),
+        previous_risk=_number(row["previous_risk"]),
+        days_on_list=_number(row["days_on_list"]),
+        reasons=tuple(filter(None, (_text(row[f"reason_{n}"]) for n in (1, 2, 3)))),
+        last_seen=seen,
+        last_seen_ago=ago,
+        days_on_caseload=_number(row["days_on_caseload"]),
+        also_with=tuple(names.get(team, team) for team in _text(row["also_with"]).split(", ") if team),
+    )
+
+
+def _text(value: object) -> str:
+    """One line of text; empty for null. A line end in a name must not look like a new row."""
+    return "" if pd.isna(value) else " ".join(str(value).split())  # type: ignore[call-overload]
+
+
+def _number(value: Any) -> float:
+    return math.nan if pd.isna(value) else float(value)
+
+
+def _name(row: Mapping[Any, Any]) -> str:
+    known = words.full_name(_text(row["family_name"]), _text(row["given_name"]))
+    return known or f"Name not held: person {int(row['person_id']) & (2**64 - 1):016x}"
+
+
+def _born(value: Any) -> str:
+    return "" if pd.isna(value) else words.plain_date(pd.Timestamp(value).date())
+
+
+def _age(value: Any) -> str:
+    return "" if pd.isna(value) else f"{math.floor(value)}"
+
+
+def _last_seen(value: Any, stamp: Stamp) -> tuple[str, str]:
+    """When, and how long before as_of; both empty where this team has recorded no contact."""
+    if pd.isna(value):
+        return "", ""
+    at: datetime = pd.Timestamp(value).to_pydatetime()
+    return words.event_moment(at, stamp.zone), words.days_before(at, stamp.as_of, stamp.zone)

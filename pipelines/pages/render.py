@@ -1,0 +1,65 @@
+"""One look for every page: one file each, styles inlined, no script, nothing fetched."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from pipelines.pages import words
+
+NOTES_FROM, NOTES_TO = "<!--notes-->", "<!--/notes-->"
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def css_string(text: str) -> str:
+    """Any text as a CSS string: all but plain letters and digits become code points, so that it cannot end early."""
+    return '"' + "".join(_css_character(character) for character in text) + '"'
+
+
+def _css_character(character: str) -> str:
+    plain = character.isascii() and character.isalnum()
+    return character if plain else f"\\{ord(character):x} "
+
+
+def style(footer: str, banner: str) -> str:
+    """The stylesheet, with what the margins of every printed page say: `footer` and, if any, `banner` at the top."""
+    top = f"@top-center {{ content: {css_string(banner)}; font-weight: bold; }}" if banner else ""
+    foot = f"@bottom-left {{ content: {css_string(footer)}; }}"
+    return (TEMPLATES / "style.css").read_text("utf-8") + f"@page {{ {top} {foot} }}\n"
+
+
+def render(template: str, *, footer: str, simulated: bool, **values: Any) -> str:
+    """A whole page. The policy allows this page's own style by its hash and images held in the page, nothing else."""
+    sheet = style(footer, "SIMULATED PEOPLE" if simulated else "")
+    digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
+    page = _environment().get_template(template)
+    return page.render(style=Markup(sheet), policy=policy, simulated=simulated, **values)
+
+
+def with_notes(page: str, notes: Sequence[str]) -> str:
+    """A rendered list or index with `notes` in the place of the notes it had."""
+    before, rest = page.split(NOTES_FROM, 1)
+    after = rest.split(NOTES_TO, 1)[1]
+    macros: Any = _environment().get_template("parts.html").module
+    return before + str(macros.notes(notes)).strip() + after
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["count"] = words.count
+    environment.filters["label"] = words.label
+    return environment

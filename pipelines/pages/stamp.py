@@ -1,0 +1,58 @@
+"""What every published page says about itself."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from pipelines.pages import words
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """Where a publication comes from. `as_of` and `data_as_of` are aware times, shown in `zone`.
+
+    feed_ages: for each feed, the hours between its newest row and `as_of`; NaN where it never came.
+    notes: sentences a reader must see before the list (a feed is late, the list is yesterday's).
+    """
+
+    as_of: datetime
+    data_as_of: datetime
+    model_version: str
+    trust: str
+    simulated: bool
+    zone: str
+    feed_ages: tuple[tuple[str, float], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.as_of.tzinfo is None or self.data_as_of.tzinfo is None:
+            message = "A stamp's as_of and data_as_of must carry a time zone; at least one has none. Give aware times."
+            raise ValueError(message)
+
+    @property
+    def date(self) -> str:
+        """The local calendar day of `as_of`, as 2026-02-03."""
+        return self.as_of.astimezone(ZoneInfo(self.zone)).date().isoformat()
+
+    @property
+    def day(self) -> str:
+        """The local calendar day of `as_of`, as a reader says it: Tuesday 03-Feb-2026."""
+        return words.weekday(self.as_of, self.zone) + " " + words.date(self.as_of, self.zone)
+
+    @property
+    def when(self) -> str:
+        """`day` with the time: Tuesday 03-Feb-2026, 06:00."""
+        return words.weekday(self.as_of, self.zone) + " " + self.as_of_words.replace(" ", ", ")
+
+    @property
+    def as_of_words(self) -> str:
+        return words.moment(self.as_of, self.zone)
+
+    @property
+    def data_words(self) -> str:
+        return words.moment(self.data_as_of, self.zone)
+
+    @property
+    def feeds(self) -> tuple[tuple[str, str], ...]:
+        """For each feed, its name and its age in words."""
+        return tuple((name, words.age_of_feed(hours)) for name, hours in self.feed_ages)

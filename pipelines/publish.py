@@ -1,0 +1,293 @@
+"""Publication of a day's lists: all of them or none, the same bytes for the same inputs, checked before they are seen.
+
+A folder of lists holds, for each day, a link `2026-02-03` to a finished version under `.versions`, and `latest`, a
+link to the newest day. A version is written and read back whole before its link is switched in one step, so a reader
+sees the old lists or the new ones, never some of each. The files hold identities: only their owner can read them.
+"""
+
+import csv
+import fcntl
+import hashlib
+import io
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from features.errors import MinusNineError
+from pipelines.pages import Person, Stamp, Team, csv_text, index_page, list_page, people, team_views, with_notes
+from pipelines.pages.people import CHANGES
+
+__all__ = ["LATEST", "MANIFEST", "PublishError", "Published", "Stamp", "hold", "publish"]
+
+MANIFEST = "manifest.json"
+LATEST = "latest"
+VERSIONS = ".versions"
+CSV_NAME = "list.csv"
+PAGE_NAME = "list.html"
+PERSON_ROW = '<tr role="row" class="person">'
+
+
+class PublishError(MinusNineError):
+    """These lists must not be published; what was published before stays as it was."""
+
+    exit_code = 6
+
+
+@dataclass(frozen=True)
+class Published:
+    """What now stands. `changed` is False where the same lists stood already; `digest` is of the manifest."""
+
+    folder: Path
+    changed: bool
+    teams: int
+    listed: int
+    digest: str
+
+
+def publish(
+    ranked: pd.DataFrame,
+    identities: pd.DataFrame,
+    teams: pd.DataFrame,
+    stamp: Stamp,
+    folder: Path,
+    *,
+    replace: bool = False,
+) -> Published:
+    """Writes every team's list for the local day of `stamp.as_of` under `folder`, and points `latest` at the newest.
+
+    ranked: as `models.ranking.rank` gives it with reason_1..3, age (years) and sex; only `listed` rows are shown.
+    identities: person_id, nhs_number, family_name, given_name, birth_date; a person may be missing.
+    teams: team_id, name, caseload, capacity and, if known, excluded_<reason> counts; each gets a page.
+    Raises PublishError, with nothing changed, where the inputs do not fit together, what was written does not read
+    back, or the day already has other lists and `replace` is False.
+    """
+    _refuse_misfits(ranked, identities, teams, stamp)
+    lists = _lists(ranked, identities, teams, stamp)
+    files = _files(lists, stamp)
+    digest = _hash(files[MANIFEST])
+    listed = sum(map(len, lists.values()))
+    with _alone(folder):
+        day = folder / stamp.date
+        changed = not _stands(day, digest, replace)
+        if changed:
+            version = _write(files, folder, stamp.date)
+            _check(version, lists)
+            _switch(day, Path(VERSIONS, version.name))
+        _point_latest(folder, stamp.date, changed)
+    return Published(day, changed, len(lists), listed, digest)
+
+
+def hold(folder: Path, note: str) -> bool:
+    """Marks the newest lists with `note`, on every page, when today's cannot be made: yesterday's must look it.
+
+    `latest` then leads to a marked copy; the day's own folder keeps its bytes, and the next day's lists take over as
+    ever. False where nothing was published yet or the pages carry the note already.
+    """
+    latest = folder / LATEST
+    if not latest.exists():
+        return False
+    with _alone(folder):
+        manifest = json.loads((latest / MANIFEST).read_bytes())
+        notes = manifest["stamp"]["notes"]
+        if note in notes:
+            return False
+        _refuse_faults(_damaged(latest), "published before")
+        date = latest.resolve().name[:10]
+        version = _write(_marked(latest, manifest, [*notes, note]), folder, date)
+        _refuse_faults(_damaged(version), "written")
+        _switch(latest, Path(VERSIONS, version.name))
+    return True
+
+
+def _marked(standing: Path, manifest: dict[str, Any], notes: list[str]) -> dict[str, bytes]:
+    """The files of a publication with `notes` in place of those on its pages."""
+    files = {path: (standing / path).read_bytes() for path in manifest["files"]}
+    files |= {
+        p: with_notes(content.decode("utf-8"), notes).encode("utf-8")
+        for p, content in files.items()
+        if p.endswith(".html")
+    }
+    hashes = {path: _hash(content) for path, content in files.items()}
+    return files | {MANIFEST: _json(manifest | {"stamp": manifest["stamp"] | {"notes": notes}, "files": hashes})}
+
+
+def _refuse_misfits(ranked: pd.DataFrame, identities: pd.DataFrame, teams: pd.DataFrame, stamp: Stamp) -> None:
+    listed = ranked[ranked["listed"].astype(bool)]
+    outside = ~listed["risk"].between(0, 1)
+    wrong = {
+        "every team in teams must be there once, with an id": teams["team_id"].isna() | teams["team_id"].duplicated(),
+        "every team in ranked must be in teams": ~ranked["team_id"].isin(teams["team_id"]),
+        "a person may be ranked once in a team": ranked.duplicated(["team_id", "person_id"]),
+        "a person may have one identity": identities["person_id"].duplicated(),
+        f"every row must be as of {stamp.as_of.isoformat()}": pd.to_datetime(ranked["as_of"], utc=True) != stamp.as_of,
+        "every listed risk must be a probability": outside,
+        "every listed change must be one of " + ", ".join(CHANGES): ~listed["change"].isin(list(CHANGES)),
+        "a rank may be given once in a team": listed.duplicated(["team_id", "rank"]),
+    }
+    for rule, rows in wrong.items():
+        if rows.any():
+            message = f"Nothing was published: {rule}, and {int(rows.sum())} of {len(rows)} rows break that."
+            message += " This is a fault in the step before; run it again or look at its report."
+            raise PublishError(message)
+
+
+def _lists(
+    ranked: pd.DataFrame, identities: pd.DataFrame, teams: pd.DataFrame, stamp: Stamp
+) -> dict[Team, tuple[Person, ...]]:
+    views = team_views(teams)
+    names = {team.team_id: team.name for team in views}
+    by_team = dict(tuple(ranked.groupby("team_id", sort=False)))
+    none = ranked.iloc[:0]
+    return {team: people(by_team.get(team.team_id, none), identities, names, stamp) for team in views}
+
+
+def _files(lists: Mapping[Team, tuple[Person, ...]], stamp: Stamp) -> dict[str, bytes]:
+    """Every file of the publication by its path in it; the manifest is last and holds the hashes of the others."""
+    texts = {"index.html": index_page(lists, stamp)}
+    for team, listed in lists.items():
+        texts[f"{team.slug}/{CSV_NAME}"] = csv_text(listed, stamp)
+        texts[f"{team.slug}/{PAGE_NAME}"] = list_page(team, listed, stamp)
+    files = {path: text.encode("utf-8") for path, text in texts.items()}
+    manifest = {
+        "stamp": _plain(stamp),
+        "teams": [{**asdict(team), "folder": team.slug, "listed": len(listed)} for team, listed in lists.items()],
+        "listed": sum(map(len, lists.values())),
+        "without_nhs_number": sum(not person.nhs_number for listed in lists.values() for person in listed),
+        "files": {path: _hash(content) for path, content in sorted(files.items())},
+    }
+    return files | {MANIFEST: _json(manifest)}
+
+
+def _plain(stamp: Stamp) -> dict[str, Any]:
+    ages = {name: hours if math.isfinite(hours) else None for name, hours in stamp.feed_ages}
+    times = {
+        "as_of": stamp.as_of.astimezone(UTC).isoformat(),
+        "data_as_of": stamp.data_as_of.astimezone(UTC).isoformat(),
+    }
+    return asdict(stamp) | times | {"feed_ages": ages}
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8")
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Holds the folder against another publication at the same time, and leaves no unused version behind."""
+    try:
+        with ExitStack() as afterwards:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(folder, os.O_RDONLY)
+            afterwards.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            afterwards.callback(_sweep, folder)
+            yield
+    except OSError as error:
+        message = f"Lists must be written whole under {folder}, and could not be: {error.strerror}. What was published "
+        message += "before stands. Make room, or let this user write there, and publish again."
+        raise PublishError(message) from error
+
+
+def _stands(day: Path, digest: str, replace: bool) -> bool:
+    """Whether exactly these lists stand for the day already. Raises where others do and may not be replaced."""
+    if not day.is_symlink() and not day.exists():
+        return False
+    standing = day / MANIFEST
+    if standing.is_file() and _hash(standing.read_bytes()) == digest and not _damaged(day):
+        return True
+    if replace and day.is_symlink():
+        return False
+    message = (
+        f"Lists for {day.name} are already published and are not the ones made now; {day} was left as it is. "
+        "A second run must not change what a team has read: publish again with replace if that is meant."
+    )
+    raise PublishError(message)
+
+
+def _write(files: Mapping[str, bytes], folder: Path, date: str) -> Path:
+    """The files in a new folder beside the published ones, on disk before it returns."""
+    versions = folder / VERSIONS
+    versions.mkdir(mode=0o700, exist_ok=True)
+    version = Path(tempfile.mkdtemp(prefix=f"{date}.", dir=versions))
+    for path, content in files.items():
+        _write_file(version / path, content)
+    return version
+
+
+def _write_file(target: Path, content: bytes) -> None:
+    target.parent.mkdir(mode=0o700, exist_ok=True)
+    with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _damaged(version: Path) -> list[str]:
+    """Paths in a publication that are missing, added or not what its manifest says."""
+    expected: dict[str, str] = json.loads((version / MANIFEST).read_bytes())["files"]
+    present = {path.relative_to(version).as_posix(): path for path in version.glob("*/*") if path.is_file()}
+    present |= {path.name: path for path in version.glob("*.html")}
+    found = {name: _hash(path.read_bytes()) for name, path in present.items()}
+    return sorted(name for name, _ in expected.items() ^ found.items())
+
+
+def _check(version: Path, lists: Mapping[Team, tuple[Person, ...]]) -> None:
+    """Reads the version back from disk; raises where it is not exactly what was meant."""
+    _refuse_faults(_damaged(version), "written")
+    unlike = [team.slug for team, listed in lists.items() if not _holds(version / team.slug, listed)]
+    _refuse_faults(unlike, "written")
+
+
+def _holds(folder: Path, listed: tuple[Person, ...]) -> bool:
+    """Whether a team's spreadsheet and page both hold its people, each once."""
+    rows = csv.DictReader(io.StringIO((folder / CSV_NAME).read_bytes().decode("utf-8-sig"), newline=""))
+    page = (folder / PAGE_NAME).read_text("utf-8")
+    meant = Counter(str(person.rank) for person in listed)
+    return Counter(row["rank"] for row in rows) == meant and page.count(PERSON_ROW) == len(listed)
+
+
+def _refuse_faults(faults: list[str], what: str) -> None:
+    if faults:
+        message = f"Nothing was published: what was {what} must read back whole, and {', '.join(faults)} did not."
+        message += " Check the disk, and publish that day again with replace."
+        raise PublishError(message)
+
+
+def _switch(link: Path, target: Path) -> None:
+    """Makes `link` lead to `target` in one step, whatever it led to before."""
+    fresh = link.parent / VERSIONS / f"{link.name}.link"
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target)
+    fresh.replace(link)
+
+
+def _point_latest(folder: Path, date: str, changed: bool) -> None:
+    """Points `latest` at `date` unless it leads to a later day: filling in an old day must not take a team back."""
+    latest = folder / LATEST
+    standing = latest.resolve().name[:10] if latest.exists() else ""
+    if standing < date or (changed and standing == date):
+        _switch(latest, Path(date))
+
+
+def _sweep(folder: Path) -> None:
+    """Removes versions to which no day leads: replaced ones, and what a run that was killed left behind."""
+    used = {link.readlink().name for link in folder.iterdir() if link.is_symlink()}
+    versions = folder / VERSIONS
+    for version in versions.iterdir() if versions.is_dir() else ():
+        if version.name not in used:
+            shutil.rmtree(version) if version.is_dir() else version.unlink()

@@ -1,0 +1,60 @@
+"""A configured service: its workspace, history, catalogue and sources, opened from one configuration."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from features.catalogue import Catalogue, load_catalogue
+from features.errors import SourceError
+from features.sources.mapping import Mapping, load_mapping
+from pipelines.config import ServiceConfig, SourceConfig
+from pipelines.identities import Identities
+from pipelines.store import History
+from pipelines.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the steps work with. Opening one reads nothing but what it is asked for."""
+
+    config: ServiceConfig
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        return Workspace(self.config.workspace)
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        path = self.config.features
+        return load_catalogue(self.config.read(path), str(self.config.folder / path))
+
+    @property
+    def history(self) -> History:
+        return History(self.workspace.history, self.config.buckets)
+
+    @property
+    def identities(self) -> Identities:
+        return Identities(self.workspace.identity)
+
+    def mapping(self, source: SourceConfig) -> Mapping:
+        return load_mapping(self.config.read(source.mapping), str(self.config.folder / source.mapping))
+
+    def extracts(self, name: str) -> list[Path]:
+        """A source's extracts in the order of their names: its sub-folders, or the folder or file itself.
+
+        SourceError where the path is not there, unless the source is optional.
+        """
+        source = self.config.sources[name]
+        path = self.config.source_path(source)
+        if path.is_file():
+            return [path]
+        if not path.is_dir():
+            if source.optional:
+                return []
+            message = (
+                f"Source '{name}' must be a file or folder; there is none at {path}. Deliver it, or correct its path."
+            )
+            raise SourceError(message)
+        inside = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
+        folders = [entry for entry in inside if entry.is_dir()]
+        return folders or ([path] if inside else [])

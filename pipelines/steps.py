@@ -1,0 +1,93 @@
+"""The use cases. The command line and the Prefect flows call these and nothing else; none of them needs a server."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from pathlib import Path
+
+from features.errors import ConfigError, MinusNineError
+from features.windows import cut
+from pipelines import daily as days
+from pipelines import ingesting, training
+from pipelines.config import ServiceConfig
+from pipelines.daily import Day, Scored
+from pipelines.ingesting import IngestResult
+from pipelines.service import Service
+from pipelines.simulator import SimulatorConfig, Summary
+from pipelines.simulator import simulate as make_extracts
+from pipelines.training import Evidence, Trained
+
+Tell = Callable[[str], None]
+
+
+def simulate(config: ServiceConfig, tell: Tell) -> Summary:
+    """Write a simulated trust's extracts into the workspace, as the configuration's `simulator` section says."""
+    settings = SimulatorConfig.model_validate(config.simulator)
+    return make_extracts(settings, Service(config).workspace.extracts, lambda what, share: tell(f"{what} {share:.0%}"))
+
+
+def ingest(config: ServiceConfig, now: datetime, tell: Tell) -> IngestResult:
+    """Every new extract into the history."""
+    return ingesting.ingest(Service(config), now, tell)
+
+
+def train(config: ServiceConfig, as_of: datetime, tell: Tell) -> Trained:
+    """A new champion from what was known at `as_of`, with its evidence."""
+    return training.train(Service(config), as_of, tell)
+
+
+def evaluate(config: ServiceConfig, tell: Tell) -> Evidence:
+    """The champion's evidence, written again."""
+    return training.evaluate_champion(Service(config), tell)
+
+
+def score(config: ServiceConfig, as_of: datetime, tell: Tell) -> Scored:
+    """Every caseload at `as_of`, ranked and explained."""
+    return days.score(Service(config), as_of, tell)
+
+
+def publish(config: ServiceConfig, scored: Scored, replace: bool = False) -> Day:
+    """The lists of `scored`, all of them or none."""
+    return days.publish(Service(config), scored, replace)
+
+
+@contextmanager
+def or_marked_stale(config: ServiceConfig, as_of: datetime) -> Iterator[None]:
+    """Where what is done inside fails, the last lists stand and say that they are not today's, and why."""
+    try:
+        yield
+    except MinusNineError as error:
+        days.mark_stale(Service(config), as_of, str(error))
+        raise
+
+
+def daily(config: ServiceConfig, as_of: datetime, now: datetime, tell: Tell, replace: bool = False) -> Day:
+    """Ingest, score and publish; where that fails, mark the lists that stand as stale."""
+    with or_marked_stale(config, as_of):
+        ingest(config, now, tell)
+        return publish(config, score(config, as_of, tell), replace)
+
+
+def as_of_day(config: ServiceConfig, day: date) -> datetime:
+    """The service's cut on `day`."""
+    return cut(day, config.cut, config.zone)
+
+
+def newest_cut(config: ServiceConfig, now: datetime) -> datetime:
+    """The latest cut that is not later than `now`."""
+    today = as_of_day(config, now.date())
+    return today if today <= now else as_of_day(config, date.fromordinal(now.date().toordinal() - 1))
+
+
+def simulated_last_day(config: ServiceConfig) -> date:
+    """The day for which a simulated trust's last drop was made."""
+    if not config.simulator:
+        message = (
+            f"{config.folder}: 'simulator' must be set for a simulated trust; it is not. Use configs/simulated.yaml."
+        )
+        raise ConfigError(message)
+    return SimulatorConfig.model_validate(config.simulator).last_day
+
+
+def workspace_of(config: ServiceConfig) -> Path:
+    return Service(config).workspace.root
