@@ -155,7 +155,8 @@ def _keys_at(place: list[str]) -> list[str]:
 
 
 def _section_of(annotation: Any) -> type[BaseModel]:
-    for candidate in (annotation, *get_args(annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return ServiceConfig
+    """The section within an annotation such as dict[str, list[Section]]; the whole where there is none."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    within = [_section_of(part) for part in get_args(annotation)]
+    return next((section for section in within if section is not ServiceConfig), ServiceConfig)

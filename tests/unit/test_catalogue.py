@@ -1,0 +1,117 @@
+"""The catalogue: names derived, sentences filled, and wrong words refused with their place."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from features.catalogue import fill, load_catalogue
+from features.errors import ConfigError, ContractError
+from features.table import Contract
+
+COMMUNITY = Path(__file__).parents[2] / "configs" / "features" / "community.yaml"
+GOOD = """
+events:
+  visit: {table: contacts, where: seen}
+families:
+  visits:
+    title: Visits
+    features:
+      - {count: visit, days: [7, 30], direction: up}
+      - {days_since: visit, days: 90}
+      - {person: age}
+    sentences:
+      - {when: [count_visit_7d], say: "{count_visit_7d:visit} in 7 days"}
+      - {say: no visit}
+"""
+
+
+def test_names_are_derived():
+    assert load_catalogue(GOOD, "c").contract.names == [
+        "count_visit_7d",
+        "count_visit_30d",
+        "days_since_visit_90d",
+        "age",
+    ]
+
+
+def test_the_fingerprint_follows_what_the_features_mean():
+    one = load_catalogue(GOOD, "c").contract.fingerprint
+    assert one == load_catalogue(GOOD, "elsewhere").contract.fingerprint
+    assert one != load_catalogue(GOOD.replace("where: seen", "where: not seen"), "c").contract.fingerprint
+    assert one != load_catalogue(GOOD.replace("[7, 30]", "[30, 7]"), "c").contract.fingerprint
+    assert one == load_catalogue(GOOD.replace("title: Visits", "title: Calls"), "c").contract.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "clause"),
+    [
+        (
+            "count: visit, days: [7",
+            "count: visitt, days: [7",
+            "families.visits: 'visitt' is not a known event; did you mean 'visit'?",
+        ),
+        ("{person: age}", "{person: agee}", "did you mean 'age'?"),
+        ("{days_since: visit", "{days_sence: visit", "families.visits.features.1"),
+        ("days: 90", "days: 0", "days of 1 or more"),
+        ("where: seen", "where: seeen", "events.visit"),
+        ("table: contacts", "table: contact", "events.visit.table"),
+        ("when: [count_visit_7d]", "when: [count_visit_8d]", "did you mean 'count_visit_7d'?"),
+        ("{count_visit_7d:visit}", "{count_visits_7d:visit}", "did you mean 'count_visit_7d'?"),
+        ("- {person: age}", "- {person: age}\n      - {person: age}", "found twice: age"),
+        ("title: Visits", "title: Visits\n    colour: red", "families.visits.colour"),
+        ("- {person: age}", "- {share: visit, days: 7}", "goes with share only"),
+    ],
+)
+def test_what_a_catalogue_cannot_mean_is_refused_with_the_place(good, bad, clause):
+    assert good in GOOD
+    with pytest.raises(ConfigError, match="my catalogue") as error:
+        load_catalogue(GOOD.replace(good, bad), "my catalogue")
+    assert clause in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("template", "value", "words"),
+    [
+        ("{x:visit}", 1, "1 visit"),
+        ("{x:visit}", 3, "3 visits"),
+        ("{x:visit with no answer}", 2, "2 visits with no answer"),
+        ("{x:attendance to the emergency department}", 2, "2 attendances to the emergency department"),
+        ("{x}", 2.04, "2"),
+        ("{x}", 2.26, "2.3"),
+        ("{x:ago}", 0.4, "in the last day"),
+        ("{x:ago}", 1.9, "yesterday"),
+        ("{x:ago}", 41.2, "41 days ago"),
+        ("{x}", math.nan, "no record"),
+    ],
+)
+def test_facts_in_words(template, value, words):
+    assert fill(template, {"x": value}) == words
+
+
+def test_the_first_sentence_that_fits_is_said():
+    catalogue = load_catalogue(GOOD, "c")
+    assert catalogue.sentence("visits", {"count_visit_7d": 2.0}) == "2 visits in 7 days"
+    assert catalogue.sentence("visits", {"count_visit_7d": 0.0}) == "no visit"
+    assert catalogue.sentence("visits", {"count_visit_7d": math.nan}) == "no visit"
+
+
+def test_every_family_of_the_community_catalogue_has_words_when_nothing_is_known():
+    catalogue = load_catalogue(COMMUNITY.read_text(encoding="utf-8"), "community.yaml")
+    nothing = {info.name: 0.0 if info.empty == 0 else math.nan for info in catalogue.infos()}
+    said = [catalogue.sentence(family, nothing) for family in catalogue.families]
+    assert all(said)
+    assert not [words for words in said if "no record" in words]
+
+
+def test_a_contract_refuses_another_table_and_survives_json():
+    import pandas as pd
+
+    contract = load_catalogue(GOOD, "c").contract
+    assert Contract.from_json(contract.to_json()) == contract
+    frame = pd.DataFrame(columns=["person_id", "as_of", *contract.names])
+    contract.check(frame)
+    with pytest.raises(ContractError, match="age"):
+        contract.check(frame.drop(columns="age"))
+    with pytest.raises(ContractError):
+        contract.check(frame[["as_of", "person_id", *contract.names]])

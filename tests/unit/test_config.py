@@ -1,0 +1,59 @@
+"""The configuration file: what it may say, and the sentence when it says something else."""
+
+from pathlib import Path
+
+import pytest
+
+from features.errors import ConfigError
+from pipelines.config import load_config
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+LEAST = "trust: T\nfeatures: f.yaml\nsources: {}\n"
+
+
+def loaded(tmp_path, text):
+    path = tmp_path / "service.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_config(path)
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_configuration_that_is_shipped_loads(path):
+    assert load_config(path).trust
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "clause"),
+    [
+        (LEAST + "worksapce: x\n", "worksapce", "did you mean 'workspace'?"),
+        (LEAST + "lists: {shaer: 0.1}\n", "lists.shaer", "did you mean 'share'?"),
+        (LEAST + "training: {seedz: [1]}\n", "training.seedz", "did you mean 'seeds'?"),
+        (
+            "trust: T\nfeatures: f\nsources: {a: {mapping: m, path: p, known_form: receipt}}\n",
+            "sources.a.known_form",
+            "'known_from'",
+        ),
+        (LEAST + "rules: {r: [{feature: x, wieght: 2}]}\n", "rules.r.0.wieght", "did you mean 'weight'?"),
+        (LEAST + "lists: {share: 2}\n", "lists.share", "less than or equal to 1"),
+        ("features: f\nsources: {}\n", "trust", "Field required"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named_with_its_file_its_place_and_the_nearest_right_word(
+    tmp_path, text, place, clause
+):
+    with pytest.raises(ConfigError) as error:
+        loaded(tmp_path, text)
+    assert "service.yaml" in str(error.value)
+    assert f"'{place}'" in str(error.value)
+    assert clause in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "just words", "a: [1", "- a list"])
+def test_what_is_no_configuration_is_refused_in_a_sentence(tmp_path, text):
+    with pytest.raises(ConfigError, match=r"service\.yaml"):
+        loaded(tmp_path, text)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(ConfigError, match="must name a file"):
+        load_config(tmp_path / "nothing.yaml")
