@@ -1,109 +1,81 @@
-"""History and index rows -> the feature table, in SQL that says what it means.
+"""History and index rows -> the feature table: events as one stream, the compiled pass, and facts about the person."""
 
-Sums are taken over whole ten-thousandths, so that they are exact and the same whatever the order of the rows.
-"""
-
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from features.catalogue import Catalogue, Feature
+from features.catalogue import Catalogue
 from features.frames import connect, query, to_frame
+from features.kernel import FOREVER, NO_VALUE, SCALE, Events, Ints, Rows, compute, program
 from features.table import KEYS
 from features.windows import shift_days
 
-SCALE = 10_000
-"""Values are kept to four decimals."""
-
 IN_FORCE = "o.known_from <= l.as_of and (o.known_to is null or l.as_of < o.known_to)"
+STREAM_ORDER = "person_id, occurred_at, code, value, known_from"
 
 
-def events(tables: dict[str, pa.Table], catalogue: Catalogue) -> pa.Table:
-    """The history as one stream: person_id, event (name), occurred_at, known_from, known_to, value (number or null)."""
+def event_stream(tables: Mapping[str, pa.Table], catalogue: Catalogue) -> pa.Table:
+    """The history as one sorted stream: person_id, code (the event's place in the catalogue), occurred_at, known_from,
+    known_to, value (whole ten-thousandths, or null)."""
     selects = [
-        f"""select person_id, '{name}' as event, {event.moment} as occurred_at, known_from, known_to,
-            ({event.value})::double as value
+        f"""select person_id, {code} as code, {event.moment} as occurred_at, known_from, known_to,
+            round(({event.value})::double * {SCALE})::bigint as value
             from {event.table} where ({event.where}) and {event.moment} is not null"""
-        for name, event in catalogue.events.items()
+        for code, event in enumerate(catalogue.events.values())
     ]
-    return query(" union all ".join(selects), **tables)
+    return query(f"select * from ({' union all '.join(selects)}) order by {STREAM_ORDER}", **tables)
 
 
-def build(tables: dict[str, pa.Table], index: pd.DataFrame, catalogue: Catalogue, zone: str) -> pd.DataFrame:
+def build(tables: Mapping[str, pa.Table], index: pd.DataFrame, catalogue: Catalogue, zone: str) -> pd.DataFrame:
     """One row of features for each (person_id, as_of) of `index`, in its order, as `catalogue.contract` says.
 
     A null means that nothing was known to make the feature of. Only versions in force at as_of count.
     """
     keyed = index[list(KEYS)].reset_index(drop=True)
-    keyed["row"] = range(len(keyed))
-    starts = window_starts(keyed["as_of"], _look_backs(catalogue), zone)
-    given = {"index_rows": keyed, "starts": starts, "stream": events(tables, catalogue), **tables}
-    with connect(given) as connection:
-        frame = to_frame(connection.sql(_sql(catalogue, zone)))
-    frame = keyed[list(KEYS)].join(frame.set_index("row")).astype(dict.fromkeys(catalogue.contract.names, "float64"))
-    return frame[[*KEYS, *catalogue.contract.names]]
+    made = [info for info in catalogue.infos() if info.aggregate != "person"]
+    days = sorted({info.days for info in made})
+    codes = {name: code for code, name in enumerate(catalogue.events)}
+    figures = compute(_events(event_stream(tables, catalogue)), _rows(keyed, days, zone), program(made, codes, days))
+    columns = dict(zip([info.name for info in made], figures.T, strict=True)) | personal(tables, keyed, zone)
+    return pd.concat([keyed, pd.DataFrame({name: columns[name] for name in catalogue.contract.names})], axis=1)
+
+
+def _events(stream: pa.Table) -> Events:
+    value = pc.fill_null(stream["value"], NO_VALUE)
+    known_to = pc.fill_null(stream["known_to"].cast(pa.int64()), FOREVER)
+    whole = [stream[name].cast(pa.int64()) for name in ("person_id", "code", "occurred_at", "known_from")]
+    return Events(*(np.ascontiguousarray(column.to_numpy()) for column in (*whole, known_to, value)))
+
+
+def _rows(keyed: pd.DataFrame, days: list[int], zone: str) -> Rows:
+    starts = window_starts(keyed["as_of"], days, zone)
+    place = pd.Index(starts["as_of"]).get_indexer(pd.Index(keyed["as_of"]))
+    by_cut = np.column_stack([_micros(starts[f"start_{length}"]) for length in days]) if days else np.empty((1, 0))
+    return Rows(keyed["person_id"].to_numpy(np.int64), _micros(keyed["as_of"]), by_cut[place].astype(np.int64))
+
+
+def _micros(moments: pd.Series) -> Ints:
+    return np.asarray(moments.dt.as_unit("us").astype("int64"))
 
 
 def window_starts(as_ofs: Iterable[datetime], days: Iterable[int], zone: str) -> pd.DataFrame:
-    """as_of and, for each look-back, `start_{days}`: where it begins."""
+    """as_of (each once) and, for each look-back, `start_{days}`: where it begins. A negative length looks ahead."""
     cuts = pd.DatetimeIndex(pd.Series(list(as_ofs)).drop_duplicates())
     columns = {f"start_{d}": [shift_days(cut.to_pydatetime(), -d, zone) for cut in cuts] for d in sorted(set(days))}
     frame = pd.DataFrame({"as_of": cuts, **columns})
     return frame.astype(dict.fromkeys(frame.columns, "datetime64[us, UTC]"))
 
 
-def _look_backs(catalogue: Catalogue) -> list[int]:
-    return [catalogue.longest, *(info.days for info in catalogue.infos() if info.days)]
-
-
-def _sql(catalogue: Catalogue, zone: str) -> str:
-    aggregates = ",\n".join(expression for expression in _expressions(catalogue))
-    personal = ", ".join(f"p.{info.name}" for info in catalogue.infos() if info.aggregate == "person")
-    return f"""
-        with look as (select i.row, i.person_id, s.* from index_rows i join starts s using (as_of)),
-        seen as (
-            select l.*, e.event, e.occurred_at, e.value
-            from look l join stream e
-              on e.person_id = l.person_id
-             and e.occurred_at >= l.start_{catalogue.longest} and e.occurred_at < l.as_of
-             and e.known_from <= l.as_of and (e.known_to is null or l.as_of < e.known_to)
-        ), counted as (select row, {aggregates} from seen group by row),
-        personal as ({_personal_sql(zone)})
-        select l.row, {_columns(catalogue)} {"," if personal else ""} {personal}
-        from look l left join counted c using (row) left join personal p using (row)
-        order by l.row"""
-
-
-def _columns(catalogue: Catalogue) -> str:
-    infos = [info for info in catalogue.infos() if info.aggregate != "person"]
-    return ", ".join(f"coalesce(c.{i.name}, {i.empty if i.empty is not None else 'null'}) as {i.name}" for i in infos)
-
-
-def _expressions(catalogue: Catalogue) -> Iterator[str]:
-    for name, family in catalogue.families.items():
-        for feature in family.features:
-            for info in feature.infos(name) if feature.aggregate != "person" else ():
-                yield f"{_aggregate(feature, info.days)} as {info.name}"
-
-
-def _aggregate(feature: Feature, days: int) -> str:
-    """The SQL of one aggregate. `last` of several at the same moment is the greatest of them."""
-    mine = f"filter (where event = '{feature.of}' and occurred_at >= start_{days})"
-    valued = f"filter (where event = '{feature.of}' and occurred_at >= start_{days} and value is not null)"
-    scaled = f"round(value * {SCALE})::bigint"
-    if feature.aggregate == "share":
-        among = f"filter (where event = '{feature.among}' and occurred_at >= start_{days})"
-        return f"count(*) {mine} / nullif(count(*) {among}, 0)"
-    return {
-        "count": f"count(*) {mine}",
-        "days_since": f"(epoch_us(any_value(as_of)) - epoch_us(max(occurred_at) {mine})) / 86400e6",
-        "mean": f"(sum({scaled}) {valued} / {SCALE}) / nullif(count(*) {valued}, 0)",
-        "min": f"min(value) {valued}",
-        "max": f"max(value) {valued}",
-        "last": f"max(struct_pack(at := occurred_at, v := value)) {valued}.v",
-    }[feature.aggregate]
+def personal(tables: Mapping[str, pa.Table], keyed: pd.DataFrame, zone: str) -> dict[str, np.ndarray]:
+    """Facts about the person and the day, row for row with `keyed`: columns of `catalogue.PERSONAL`."""
+    look = keyed.assign(row=range(len(keyed)))
+    with connect({"look": look, "people": tables["people"], "referrals": tables["referrals"]}) as connection:
+        found = to_frame(connection.sql(_personal_sql(zone)))
+    return {str(name): found[name].to_numpy(np.float64, na_value=np.nan) for name in found.columns.drop("row")}
 
 
 def _personal_sql(zone: str) -> str:
@@ -129,7 +101,8 @@ def _personal_sql(zone: str) -> str:
             from look l join referrals o on o.person_id = l.person_id and {IN_FORCE}
              and o.received_at < l.as_of and (o.closed_at is null or l.as_of < o.closed_at)
             group by l.row
-        ) r on r.row = l.row"""
+        ) r on r.row = l.row
+        order by l.row"""
 
 
 def _newest(column: str) -> str:

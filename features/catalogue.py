@@ -83,7 +83,8 @@ class Feature(_Data):
         of = f"{self.of}_among_{self.among}" if self.among else self.of
         empty = 0.0 if self.aggregate == "count" else None
         for days in self.days:
-            yield FeatureInfo(f"{self.aggregate}_{of}_{days}d", family, self.aggregate, self.of, days, direction, empty)
+            name = f"{self.aggregate}_{of}_{days}d"
+            yield FeatureInfo(name, family, self.aggregate, self.of, days, direction, empty, self.among)
 
 
 class Sentence(_Data):

@@ -38,8 +38,8 @@ def caseload(
 
     every: where above 1, each person is looked at on one cut in `every`, which one following from their pseudonym.
     Returns memberships (person_id, as_of, team_id, days_on_caseload, last_seen; the last null where the team has not
-    seen the person within `active_days`), and exclusions (as_of, team_id, reason, people): for each team everyone with an open
-    referral to it is counted once, under one of `EXCLUSIONS` or "on the caseload".
+    seen the person within `active_days`), and exclusions (as_of, team_id, reason, people): for each team everyone with
+    an open referral to it is counted once, under one of `EXCLUSIONS` or "on the caseload".
     """
     moments = window_starts(cuts, [rules.active_days, rules.believed_stay_days], zone)
     moments["turn"] = range(len(moments))

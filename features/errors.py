@@ -34,6 +34,12 @@ class NotReadyError(MinusNineError):
     exit_code = 5
 
 
+class StaleFeedError(MinusNineError):
+    """A feed is too old for a list made with it to be trusted; the last lists stand, marked as what they are."""
+
+    exit_code = 7
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A clause naming the known word most like `word`, or all of them where none is alike."""
     options = sorted(known)

@@ -3,8 +3,8 @@
 A stored row is never changed. It says what was believed of a fact from `known_from` on, until the next version of the
 same row; a deletion is a version that says so. `known_to` is therefore worked out when the history is read. Batches of
 one source are taken up in the order of what they cover; an older one that comes late adds only rows that no newer one
-has spoken of, because its word on the others is out of date. A row that moves to another person ends for the one and begins for the
-other at the same moment, so each person's rows can be read alone.
+has spoken of, because its word on the others is out of date. A row that moves to another person ends for the one and
+begins for the other at the same moment, so each person's rows can be read alone.
 """
 
 from collections.abc import Iterable

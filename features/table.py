@@ -20,6 +20,7 @@ class FeatureInfo:
     aggregate: how it is made (count, days_since, mean, ...); of: the event it is made of, or the personal fact.
     days: look-back in days; 0 where the feature has none. direction: +1 where more can only mean more risk, -1 where
     more can only mean less, 0 where neither is claimed. empty: the value when there is nothing (null: unknown).
+    among: for a share, the event it is a share of.
     """
 
     name: str
@@ -29,6 +30,7 @@ class FeatureInfo:
     days: int
     direction: int
     empty: float | None
+    among: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,19 @@
 """What tests share, and the rule that every test has one kind."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import yaml
 from drawn import london, parsed, rows_of
 
 from features.history import empty_history
 from features.schema import TABLES, history_schema
+from pipelines import steps
+from pipelines.config import ServiceConfig, load_config
 
 KINDS = {"unit", "spec", "generative", "oracle", "golden", "flows", "browser"}
 
@@ -48,3 +52,48 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the real data sets (MINUSNINE_DATA or {folder})")
     return folder
+
+
+SMALL = {
+    "simulator": {"places": 400, "days": 260, "teams": 10, "daily_drops": 2, "start": "2025-04-01", "seed": 3},
+    "periods": {"history_days": 260, "calibration_days": 30, "test_days": 30, "landmark_every": 3},
+    "training": {"seeds": [1], "most_trees": 40, "least_admissions": 10, "least_calibration_admissions": 2},
+    "buckets": 2,
+}
+"""A trust small enough for tests: ten teams, nine months."""
+
+
+@pytest.fixture(scope="session")
+def small_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A configuration file for the small trust, its workspace beside it."""
+    folder = tmp_path_factory.mktemp("small")
+    configs = Path(__file__).parents[1] / "configs"
+    raw = yaml.safe_load((configs / "simulated.yaml").read_text(encoding="utf-8")) | SMALL
+    for name in ("features", "sources"):
+        (folder / name).symlink_to(configs / name)
+    raw["workspace"] = str(folder / "workspace")
+    path = folder / "service.yaml"
+    path.write_text(yaml.safe_dump(raw), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained(small_config: Path) -> ServiceConfig:
+    """The small trust simulated, ingested and trained; tests must not change its workspace."""
+    config = load_config(small_config)
+    as_of = steps.as_of_day(config, steps.simulated_last_day(config))
+    steps.simulate(config, quiet)
+    steps.ingest(config, as_of, quiet)
+    steps.train(config, as_of, quiet)
+    return config
+
+
+@pytest.fixture
+def copied(trained: ServiceConfig, tmp_path: Path) -> ServiceConfig:
+    """The trained small trust with a workspace of its own, to do anything to."""
+    shutil.copytree(trained.workspace, tmp_path / "workspace", symlinks=True)
+    return trained.model_copy(update={"workspace": tmp_path / "workspace"})
+
+
+def quiet(_said: str) -> None:
+    """Progress that nobody reads."""

@@ -1,0 +1,278 @@
+"""The simulated trust's files, as whoever reads them finds them."""
+
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+from sklearn.metrics import roc_auc_score
+
+from features.errors import ConfigError
+from pipelines.simulator import Faults, SimulatorConfig, Summary, simulate
+from pipelines.simulator.filter import beliefs, make_cuts
+from pipelines.simulator.trust import build_trust
+from pipelines.simulator.truth import days_table
+
+SMALL = SimulatorConfig(places=300, days=120, daily_drops=4, truth_days=30)
+PARENTS = {
+    "CYP002": ("CYP001", "LocalPatientID"),
+    "CYP003": ("CYP001", "LocalPatientID"),
+    "CYP101": ("CYP001", "LocalPatientID"),
+    "CYP102": ("CYP101", "ServiceRequestID"),
+    "CYP105": ("CYP101", "ServiceRequestID"),
+    "CYP201": ("CYP101", "ServiceRequestID"),
+    "CYP607": ("CYP101", "ServiceRequestID"),
+    "CYP608": ("CYP101", "ServiceRequestID"),
+    "CYP609": ("CYP101", "ServiceRequestID"),
+    "CYP202": ("CYP201", "CareContactID"),
+    "CYP611": ("CYP202", "CareActivityID"),
+    "CYP612": ("CYP202", "CareActivityID"),
+}
+RECORDED = {"APC": "RECORDED_DATETIME", "AE": "RECORDED_DATETIME"}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Summary]:
+    folder = tmp_path_factory.mktemp("trust") / "simulated"
+    return folder, simulate(SMALL, folder)
+
+
+@pytest.fixture(scope="module")
+def folder(written: tuple[Path, Summary]) -> Path:
+    return written[0]
+
+
+def read(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
+def submissions(folder: Path) -> list[tuple[Path, datetime, datetime]]:
+    """Each community extract, with the cut before it and its own."""
+    last = SMALL.start + timedelta(days=SMALL.days)
+    drops = [last - timedelta(days=n) for n in range(SMALL.daily_drops - 1, -1, -1)]
+    cuts = [datetime.fromisoformat(f"{day}T06:00:00") for day in [drops[0] - timedelta(days=1), *drops]]
+    paths = [folder / "history/csds", *(folder / "daily/csds" / str(day) for day in drops)]
+    return list(zip(paths, [datetime.min, *cuts[:-1]], cuts, strict=True))  # noqa: DTZ901
+
+
+def digests(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_the_same_configuration_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+    simulate(SMALL, tmp_path / "again")
+    assert digests(tmp_path / "again") == digests(folder)
+
+
+def test_another_seed_gives_another_trust(folder: Path, tmp_path: Path) -> None:
+    simulate(SMALL.model_copy(update={"seed": 10}), tmp_path / "other")
+    assert digests(tmp_path / "other")["history/csds/CYP201.csv"] != digests(folder)["history/csds/CYP201.csv"]
+
+
+def test_the_summary_counts_what_is_in_the_files(written: tuple[Path, Summary]) -> None:
+    folder, summary = written
+    assert summary.files == len(list(folder.rglob("*.csv")))
+    people = pd.concat([read(path) for path in folder.rglob("CYP001.csv")])
+    assert summary.people == people["LocalPatientID"].nunique()
+    stays = pd.concat([read(path) for path in folder.rglob("APC.csv")])
+    emergency = stays[stays["ADMIMETH"].isin(["21", "22", "24", "2A", "2D", "28"])]
+    assert summary.admissions == emergency.loc[emergency["ADMIDATE"] >= "2024-07-01", "PROVSPNO"].nunique()
+    assert (summary.first_day, summary.last_day) == (date(2024, 7, 1), date(2024, 10, 29))
+
+
+def test_columns_are_the_national_ones_in_order(folder: Path) -> None:
+    expected = (
+        "CareContactID ServiceRequestID TeamID_Local Contact_Date Contact_Time OrgID_Commissioner AdminCategory "
+        "CareContact_Duration Consultation_Type CareContact_Subject ConsMechanism Activity_LocationType "
+        "Treatment_OrgSiteID GroupTherapyIndicator AttendanceStatus ReasonableOffer_Date ClinicallyAppropriate_Date "
+        "Contact_CancellationDate Contact_CancellationReason ReplacementAppointment_OfferedDate "
+        "ReplacementAppointment_BookedDate Recorded_DateTime Contact_Unscheduled Record_Deleted"
+    )
+    for path, _, _ in submissions(folder):
+        assert read(path / "CYP201.csv").columns.tolist() == expected.split()
+
+
+def test_every_extract_says_when_it_was_received(folder: Path) -> None:
+    for path, _, cut in submissions(folder):
+        header = read(path / "CYP000.csv")
+        assert header["Upload_DateTime"].tolist() == [cut.isoformat()]
+
+
+def test_children_have_their_parents_in_the_same_submission(folder: Path) -> None:
+    for path, _, _ in submissions(folder):
+        for child, (parent, key) in PARENTS.items():
+            assert set(read(path / f"{child}.csv")[key]) <= set(read(path / f"{parent}.csv")[key]), (path.name, child)
+
+
+def test_a_drop_holds_what_was_recorded_since_the_one_before_and_its_parents(folder: Path) -> None:
+    for path, before, cut in submissions(folder):
+        for file in sorted(path.glob("CYP[1-9]*.csv")) + sorted(path.glob("CYP00[1-9].csv")):
+            recorded = pd.to_datetime(read(file)["Recorded_DateTime"])
+            assert (recorded < cut).all(), file
+            if file.stem not in ("CYP001", "CYP101", "CYP102"):
+                assert (recorded >= before).all(), file
+
+
+def test_hospital_drops_hold_what_was_recorded_since_the_one_before(folder: Path) -> None:
+    for path, before, cut in submissions(folder):
+        for name, column in RECORDED.items():
+            hospital = Path(str(path).replace("csds", "hospital")) / f"{name}.csv"
+            recorded = pd.to_datetime(read(hospital)[column])
+            assert ((recorded >= before) & (recorded < cut)).all()
+
+
+def test_parents_in_a_drop_are_the_latest_known_and_needed(folder: Path) -> None:
+    everything = pd.concat([read(path / "CYP001.csv") for path, _, _ in submissions(folder)])
+    for path, before, cut in submissions(folder)[1:]:
+        people, referrals = read(path / "CYP001.csv"), read(path / "CYP101.csv")
+        old = people[pd.to_datetime(people["Recorded_DateTime"]) < before]
+        linked = set(referrals["LocalPatientID"]) | set(read(path / "CYP003.csv")["LocalPatientID"])
+        assert set(old["LocalPatientID"]) <= linked
+        known = everything[pd.to_datetime(everything["Recorded_DateTime"]) < cut]
+        latest = known.groupby("LocalPatientID")["Recorded_DateTime"].max()
+        assert (old["Recorded_DateTime"] == old["LocalPatientID"].map(latest)).all()
+
+
+def test_planned_visits_are_known_before_and_settled_after(folder: Path) -> None:
+    contacts = pd.concat([read(path / "CYP201.csv") for path, _, _ in submissions(folder)])
+    contacts = contacts.drop_duplicates().sort_values("Recorded_DateTime", kind="stable")
+    status = contacts["AttendanceStatus"].str.lstrip("0")
+    planned = contacts[(status == "") & (contacts["AttendanceStatus"] != "") & (contacts["Record_Deleted"] == "")]
+    assert (planned["Recorded_DateTime"] < planned["Contact_Date"] + "T" + planned["Contact_Time"]).all()
+    past = planned[planned["Contact_Date"] < "2024-10-01"]
+    settled = contacts.groupby(["CareContactID", "ServiceRequestID"])["Recorded_DateTime"].agg(["min", "max"])
+    outcome = past.join(settled, on=["CareContactID", "ServiceRequestID"])
+    assert (outcome["max"] > outcome["min"]).mean() > 0.97
+    last = read(submissions(folder)[-1][0] / "CYP201.csv")
+    assert (last["Contact_Date"] > "2024-10-29").any()
+
+
+def test_open_spells_have_no_discharge_and_closed_versions_follow(folder: Path) -> None:
+    stays = read(folder / "history/hospital/APC.csv")
+    still_in = stays["DISDEST"] == "98"
+    assert set(stays.loc[still_in, "DISDATE"]) == {"", "1800-01-01", "1801-01-01"}
+    assert (stays.loc[~still_in, "DISDATE"] >= stays.loc[~still_in, "ADMIDATE"]).all()
+    closed = stays[~still_in].groupby("PROVSPNO")["RECORDED_DATETIME"].min()
+    opened = stays[still_in].groupby("PROVSPNO")["RECORDED_DATETIME"].min()
+    assert (closed > opened.reindex(closed.index)).all()
+
+
+def test_deaths_become_known_after_they_happen(folder: Path) -> None:
+    people = pd.concat([read(path / "CYP001.csv") for path, _, _ in submissions(folder)])
+    died = people[people["DateOfDeath"] != ""]
+    assert len(died) > 3
+    assert (died["Recorded_DateTime"].str[:10] > died["DateOfDeath"]).all()
+    first = people.sort_values("Recorded_DateTime").drop_duplicates("LocalPatientID")
+    assert (first["DateOfDeath"] == "").all()
+
+
+def test_every_patient_has_a_name_in_the_index(folder: Path) -> None:
+    index = pd.concat([read(path) for path in folder.rglob("INDEX.csv")])
+    people = pd.concat([read(path) for path in folder.rglob("CYP001.csv")])
+    assert set(index["LocalPatientID"]) == set(people["LocalPatientID"])
+    assert (index[["FamilyName", "GivenName", "DateOfBirth"]] != "").all(axis=None)
+
+
+def test_teams_are_unequal_and_people_are_on_several(folder: Path) -> None:
+    services = read(folder / "history/csds/CYP102.csv")
+    assert {"12", "14", "19", "43", "45", "51"} == set(services["TeamType"])
+    sizes = services[services["TeamType"] == "12"].groupby("TeamID_Local")["ServiceRequestID"].nunique()
+    assert sizes.max() > 1.5 * sizes.min()
+    referrals = read(folder / "history/csds/CYP101.csv").drop_duplicates(["ServiceRequestID", "LocalPatientID"])
+    teams = services.merge(referrals, on="ServiceRequestID").groupby("LocalPatientID")["TeamID_Local"].nunique()
+    assert (teams > 1).mean() > 0.05
+
+
+def test_truth_covers_the_last_cuts(folder: Path) -> None:
+    days = pd.read_parquet(folder / "truth/days.parquet")
+    assert days["date"].nunique() == SMALL.truth_days
+    assert days["date"].max() == SMALL.last_day
+    assert 0.006 < days["p9"].mean() < 0.02
+
+
+def test_risks_agree_with_what_happened() -> None:
+    """Both the risk from the true state and the best that could be known, with sums clustered by person."""
+    config = SimulatorConfig(places=3000, days=100, truth_days=60)
+    trust = build_trust(config, lambda _share: None)
+    days = days_table(trust).to_pandas()
+    begins = (pd.to_datetime(days["date"]) + pd.Timedelta(hours=6)).astype("datetime64[s]").astype("int64")
+    person = days["local_patient_id"].str[1:].astype(int).to_numpy()
+    emergency = np.flatnonzero(trust.stays.emergency)
+    order = emergency[np.lexsort((trust.stays.admitted[emergency], trust.stays.person[emergency]))]
+    span = 1 << 34
+    keys = trust.stays.person[order] * span + trust.stays.admitted[order]
+    window = [np.searchsorted(keys, person * span + begins + shift) for shift in (0, 9 * 86_400)]
+    happened = window[1] > window[0]
+    assert 0.006 < happened.mean() < 0.02
+    for risk in ("p9", "p9_filter"):
+        by_person = pd.Series(happened - days[risk]).groupby(person).sum()
+        assert abs(by_person.sum()) < 3 * np.sqrt((by_person**2).sum()), risk
+    true, filtered = (roc_auc_score(happened, days[risk]) for risk in ("p9", "p9_filter"))
+    assert 0.70 < filtered < true - 0.05 < 0.92
+
+
+def test_the_filter_believes_each_state_as_often_as_it_is_true() -> None:
+    trust = build_trust(SimulatorConfig(places=3000, days=150, seed=4), lambda _share: None)
+    cuts = make_cuts(trust)
+    belief = beliefs(trust, cuts)
+    late = cuts.day >= trust.config.first_truth_day
+    assert np.allclose(belief.sum(axis=1), 1)
+    for state in range(4):
+        surplus = pd.Series((cuts.state[late] == state) - belief[late, state]).groupby(cuts.person[late]).sum()
+        assert abs(surplus.sum()) < 3 * np.sqrt((surplus**2).sum()), state
+
+
+def test_faults_leave_the_world_as_it_was() -> None:
+    quiet = SMALL.model_copy(update={"faults": Faults.none()})
+    usual = SMALL.model_copy(update={"faults": Faults(news_stop_days=0)})
+    tables = [days_table(build_trust(config, lambda _share: None)) for config in (quiet, usual)]
+    true = ["local_patient_id", "date", "team_id", "state", "hazard", "p9"]
+    assert tables[0].select(true).equals(tables[1].select(true))
+
+
+@pytest.fixture
+def occupied(tmp_path: Path) -> Iterator[Path]:
+    (tmp_path / "precious.txt").write_text("keep me", encoding="utf-8")
+    yield tmp_path
+    assert (tmp_path / "precious.txt").read_text(encoding="utf-8") == "keep me"
+
+
+def test_a_folder_that_holds_something_else_is_refused(occupied: Path) -> None:
+    with pytest.raises(ConfigError, match="holds something else"):
+        simulate(SMALL, occupied)
+
+
+def test_a_simulated_trust_is_replaced(tmp_path: Path) -> None:
+    tiny = SimulatorConfig(places=50, days=60, daily_drops=1)
+    simulate(tiny, tmp_path / "trust")
+    simulate(tiny.model_copy(update={"daily_drops": 0}), tmp_path / "trust")
+    assert not (tmp_path / "trust/daily").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["trust"]
+
+
+def test_nothing_half_written_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        message = "disc full"
+        raise OSError(message)
+
+    monkeypatch.setattr("pipelines.simulator.writing.write_truth", fail)
+    with pytest.raises(OSError, match="disc full"):
+        simulate(SimulatorConfig(places=50, days=60), tmp_path / "trust")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_progress_is_told(tmp_path: Path) -> None:
+    told: list[tuple[str, float]] = []
+    simulate(SimulatorConfig(places=50, days=60), tmp_path / "trust", lambda what, share: told.append((what, share)))
+    assert {what for what, _ in told} == {"living", "writing"}
+    assert told[-1] == ("writing", 1.0)
+
+
+def test_unknown_settings_are_refused() -> None:
+    with pytest.raises(ValidationError, match="plcaes"):
+        SimulatorConfig.model_validate({"plcaes": 10})
