@@ -5,7 +5,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Bytecode is wanted: without it every process compiles every import anew (seconds a command).
-unexport PYTHONDONTWRITEBYTECODE
 export PYTHONDONTWRITEBYTECODE :=
 export DO_NOT_TRACK := 1
 

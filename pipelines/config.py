@@ -1,6 +1,7 @@
 """The service's configuration: one YAML file, read whole, unknown keys refused."""
 
-from datetime import time
+import os
+from datetime import datetime, time
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -10,7 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from features.cohort import CaseloadRules
 from features.errors import ConfigError, nearest
 from features.labels import OutcomeRules
+from features.sources.task import FrameSpec
 from models.training import TrainConfig
+
+DATA_VARIABLE = "MINUSNINE_DATA"
 
 
 class _Section(BaseModel):
@@ -22,14 +26,16 @@ class SourceConfig(_Section):
 
     known_from: 'recorded' believes each row's own recorded time (a history load); 'receipt' holds that nothing was
     known before the extract arrived (a daily feed). zone: where the feed's clock hangs, if not the service's.
+    received_at: when an extract arrived whose mapping does not find out; else its files' newest modification time.
     late_after_hours: how old the feed's newest extract may be at a cut. If it is older no lists are made, unless
     `when_late` is 'warn': then they say so. Null for what is not a feed, as a history load.
     """
 
     mapping: Path
-    path: str
+    path: Path
     known_from: Literal["recorded", "receipt"] = "receipt"
     zone: str = ""
+    received_at: datetime | None = None
     optional: bool = False
     late_after_hours: float | None = Field(default=None, gt=0)
     when_late: Literal["block", "warn"] = "block"
@@ -38,9 +44,9 @@ class SourceConfig(_Section):
 class TaskConfig(_Section):
     """Index rows, outcomes and train/test assignment given as tables in place of the built-in ones."""
 
-    index: dict[str, Any]
-    outcomes: dict[str, Any]
-    assignment: dict[str, Any] | None = None
+    index: FrameSpec
+    outcomes: FrameSpec
+    assignment: FrameSpec | None = None
     outcome_words: str = "admission"
 
 
@@ -78,8 +84,9 @@ class ListsConfig(_Section):
 
 
 class ServiceConfig(_Section):
-    """Everything a run needs. Paths to mappings and the catalogue are relative to the configuration file; `workspace`
-    is relative to the current folder, and `{workspace}` in a source's path stands for it."""
+    """Everything a run needs. Paths to mappings and the catalogue are relative to the configuration file, others to the
+    current folder; in them `{workspace}` stands for the workspace and `{data}` for the folder of data sets that the
+    environment variable MINUSNINE_DATA names (default ../shared/data)."""
 
     trust: str
     workspace: Path = Path("workspace")
@@ -108,9 +115,6 @@ class ServiceConfig(_Section):
             raise ConfigError(message)
         return found.read_text(encoding="utf-8")
 
-    def source_path(self, source: SourceConfig) -> Path:
-        return Path(source.path.replace("{workspace}", str(self.workspace)).replace("{config}", str(self.folder)))
-
 
 def load_config(path: Path, workspace: Path | None = None) -> ServiceConfig:
     """Read a configuration; ConfigError names the file, the place and the nearest right key.
@@ -130,10 +134,27 @@ def load_config(path: Path, workspace: Path | None = None) -> ServiceConfig:
         raise ConfigError(message)
     if workspace is not None:
         raw["workspace"] = str(workspace)
+    places = {
+        "{workspace}": str(raw.get("workspace", ServiceConfig.model_fields["workspace"].default)),
+        "{data}": os.environ.get(DATA_VARIABLE, "../shared/data"),
+    }
+    filled = {key: _placed(raw[key], places) if key in ("sources", "task") else raw[key] for key in raw}
     try:
-        return ServiceConfig.model_validate({**raw, "folder": path.parent})
+        return ServiceConfig.model_validate({**filled, "folder": path.parent})
     except ValidationError as error:
         raise ConfigError(_explained(error, path)) from error
+
+
+def _placed(value: Any, places: dict[str, str]) -> Any:
+    """`value` with every place in its texts filled in."""
+    if isinstance(value, dict):
+        return {key: _placed(inside, places) for key, inside in value.items()}
+    if isinstance(value, list):
+        return [_placed(inside, places) for inside in value]
+    if isinstance(value, str):
+        for place, path in places.items():
+            value = value.replace(place, path)
+    return value
 
 
 def _explained(error: ValidationError, path: Path) -> str:

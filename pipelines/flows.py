@@ -5,9 +5,10 @@ Prefect's own records hold paths, counts and states only.
 """
 
 import os
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar, cast
 
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
@@ -25,20 +26,35 @@ from pipelines.daily import Day
 from pipelines.ingesting import IngestResult
 from pipelines.training import Evidence, Trained
 
+P = ParamSpec("P")
+R = TypeVar("R")
+RETRY_DELAYS: list[float] = [5, 30]
+"""Seconds before the first and the second further try."""
+
 
 def _worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
     """A disk or a database may be back in a moment; a wrong configuration or a stale feed will not mend itself."""
     return not isinstance(state.data, ConfigError | StaleFeedError)
 
 
-KEPT_IN_MEMORY: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
-RETRIED: dict[str, Any] = {**KEPT_IN_MEMORY, "retries": 2, "retry_delay_seconds": [5, 30]}
+def _task(step: Callable[P, R], retries: int = 0) -> Callable[P, R]:
+    """A step as a Prefect task whose result stays in memory. Only steps that are safe to repeat are retried."""
+    made = task(
+        name=step.__name__,
+        retries=retries,
+        retry_delay_seconds=RETRY_DELAYS[:retries],
+        retry_condition_fn=_worth_retrying,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )(step)
+    return cast("Callable[P, R]", made)
 
-ingest_task = task(steps.ingest, name="ingest", retry_condition_fn=_worth_retrying, **RETRIED)
-train_task = task(steps.train, name="train", **KEPT_IN_MEMORY)
-evaluate_task = task(steps.evaluate, name="evaluate", **KEPT_IN_MEMORY)
-score_task = task(steps.score, name="score", retry_condition_fn=_worth_retrying, **RETRIED)
-publish_task = task(steps.publish, name="publish", **KEPT_IN_MEMORY)
+
+ingest_task = _task(steps.ingest, retries=2)
+train_task = _task(steps.train)
+evaluate_task = _task(steps.evaluate)
+score_task = _task(steps.score, retries=2)
+publish_task = _task(steps.publish)
 
 
 def _quiet(_said: str) -> None:

@@ -1,15 +1,14 @@
 """A task set by somebody else: index rows, outcomes and assignment given as tables in place of the built-in ones."""
 
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
 
 from features.build import build
 from features.errors import SourceError
 from features.labels import given_labels
-from features.sources.read import read_frame
+from features.sources.task import FrameKind, FrameSpec, read_frame
 from features.windows import HORIZON_DAYS
 from models.splits import given_split, temporal_split
 from pipelines.building import Dataset, map_buckets
@@ -25,7 +24,7 @@ def given_dataset(service: Service, task: TaskConfig, tell: Callable[[str], None
     """The task's rows with features from the history, labels from its outcomes and parts from its assignment."""
     index = _table(service, task.index, "index")
     outcomes = _table(service, task.outcomes, "outcomes")
-    index["team_id"] = index["team_id"].fillna(EVERYONE) if "team_id" in index else EVERYONE
+    index["team_id"] = index["team_id"].fillna(EVERYONE)
     rows = index[["person_id", "as_of"]].drop_duplicates().sort_values(["as_of", "person_id"], ignore_index=True)
     frame = _features(service, rows, tell)
     labels = given_labels(frame, outcomes, service.config.zone).assign(died=False)
@@ -62,22 +61,17 @@ def _parts(service: Service, task: TaskConfig, frame: pd.DataFrame) -> pd.Series
             zone=zone,
         )
     given = _table(service, task.assignment, "assignment")
-    keys = [name for name in ("person_id", "as_of") if name in given]
-    parts = frame[["person_id", "as_of"]].merge(given, on=keys, how="left")["part"]
+    parts = frame[["person_id", "as_of"]].merge(given, on=["person_id", "as_of"], how="left")["part"]
     return given_split(frame, parts, calibration_days=periods.calibration_days, embargo_days=HORIZON_DAYS, zone=zone)
 
 
-def _table(service: Service, spec: dict[str, Any], name: str) -> pd.DataFrame:
+def _table(service: Service, spec: FrameSpec, kind: FrameKind) -> pd.DataFrame:
     key = service.workspace.key()
-    found: pa.Table = read_frame(
-        spec,
-        f"task.{name}",
-        folder=service.config.folder,
-        pseudonym=lambda identities: pseudonyms(identities, key),
-        zone=service.config.zone,
+    found = read_frame(
+        spec, Path(), kind=kind, pseudonym=lambda texts: pseudonyms(texts, key), zone=service.config.zone
     )
     frame: pd.DataFrame = found.to_pandas()
     if frame.empty:
-        message = f"task.{name} must have rows; found none. Check its path and query."
+        message = f"task.{kind} must have rows; found none. Check its path and query."
         raise SourceError(message)
     return frame

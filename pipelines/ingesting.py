@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 
 from features.batch import Batch
+from features.sources.mapping import Mapping
 from features.sources.read import read_batch
+from pipelines.config import SourceConfig
 from pipelines.pages import quality_page
 from pipelines.quality import quality
 from pipelines.service import Service
@@ -63,12 +65,12 @@ def _take_up(
     batches: list[Batch],
     tell: Callable[[str], None],
 ) -> None:
+    tell(f"{name}: {path.name}")
     batch = read_extract(service, name, path)
     history = service.history
     if history.holds(name, batch.fingerprint):
         done.append(Ingested(name, batch.name, {}, already=True))
     elif batch.received_at <= now:
-        tell(f"{name}: {path.name}")
         service.identities.add(batch.identities)
         done.append(history.ingest(batch, now))
         batches.append(_counted(batch))
@@ -85,15 +87,26 @@ def read_extract(service: Service, name: str, path: Path) -> Batch:
     """One extract of a source as a batch, people by their pseudonyms."""
     source = service.config.sources[name]
     key = service.workspace.key()
+    mapping = service.mapping(source)
     return read_batch(
         path,
-        service.mapping(source),
+        mapping,
         source=name,
         pseudonym=lambda identities: pseudonyms(identities, key),
         zone=source.zone or service.config.zone,
         known_from=source.known_from,
+        received_at=_received_at(source, mapping, path),
         links=service.identities.links(),
     )
+
+
+def _received_at(source: SourceConfig, mapping: Mapping, path: Path) -> datetime | None:
+    """When an extract arrived, where its mapping has no way to find out."""
+    if mapping.receipt.column or mapping.receipt.folder:
+        return source.received_at
+    files = [path] if path.is_file() else [file for file in path.iterdir() if file.is_file()]
+    newest = max((file.stat().st_mtime for file in files), default=0.0)
+    return source.received_at or datetime.fromtimestamp(newest, UTC)
 
 
 def _report(service: Service, batches: list[Batch], now: datetime) -> Path | None:

@@ -33,7 +33,7 @@ def quality(batches: Sequence[Batch]) -> dict[str, pd.DataFrame]:
 
 
 def _stacked(batches: Sequence[Batch], attribute: str) -> pd.DataFrame:
-    frames = [getattr(b, attribute).assign(source=b.source, extract=b.name) for b in batches]
+    frames: list[pd.DataFrame] = [getattr(b, attribute).assign(source=b.source, extract=b.name) for b in batches]
     return pd.concat(frames, ignore_index=True)
 
 

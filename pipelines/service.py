@@ -45,7 +45,7 @@ class Service:
         SourceError where the path is not there, unless the source is optional.
         """
         source = self.config.sources[name]
-        path = self.config.source_path(source)
+        path = source.path
         if path.is_file():
             return [path]
         if not path.is_dir():

@@ -55,6 +55,7 @@ class History:
 
     def __init__(self, folder: Path, buckets: int = 8) -> None:
         self.folder = folder
+        self._opened: dict[tuple[str, int], Any] = {}
         self.buckets = self._settled_buckets(buckets)
 
     def ledger(self) -> pd.DataFrame:
@@ -89,12 +90,12 @@ class History:
 
         known_by: leave out whatever became known after this moment, as if it had not been ingested.
         """
-        condition = self._condition(bucket, known_by)
-        return {name: versions(TABLES[name], self._stored(TABLES[name], condition)) for name in names}
+        condition, visible = self._condition(bucket, known_by), self._visible()
+        return {name: versions(TABLES[name], self._stored(TABLES[name], visible, condition)) for name in names}
 
     def merges(self) -> pd.DataFrame:
         """person_id, merged_into, known_from of everyone found to be someone else."""
-        people = self._stored(TABLES["people"], pc.field("merged_into").is_valid())
+        people = self._stored(TABLES["people"], self._visible(), pc.field("merged_into").is_valid())
         frame: pd.DataFrame = people.select(["person_id", "merged_into", "known_from"]).to_pandas()
         return frame
 
@@ -109,13 +110,18 @@ class History:
         ledger = self.ledger()
         return dict(json.loads(ledger["versions"].iloc[-1])) if len(ledger) else {}
 
-    def _stored(self, table: Table, condition: pc.Expression | None = None) -> pa.Table:
-        version = self._visible().get(table.name)
-        if version is None:
+    def _stored(self, table: Table, visible: Mapping[str, int], condition: pc.Expression | None = None) -> pa.Table:
+        if table.name not in visible:
             return stored_schema(table).empty_table()
-        dataset = DeltaTable(self._path(table.name), version=version).to_pyarrow_dataset()
-        columns = stored_schema(table).names
-        return dataset.to_table(columns=columns, filter=condition).cast(stored_schema(table))
+        found = self._dataset(table, visible).to_table(columns=stored_schema(table).names, filter=condition)
+        return found.cast(stored_schema(table))
+
+    def _dataset(self, table: Table, visible: Mapping[str, int]) -> Any:
+        """A table at its visible version; a version never changes, so it is opened once."""
+        at = (table.name, visible[table.name])
+        if at not in self._opened:
+            self._opened[at] = DeltaTable(self._path(table.name), version=at[1]).to_pyarrow_dataset()
+        return self._opened[at]
 
     def _condition(self, bucket: int | None, known_by: datetime | None) -> pc.Expression | None:
         parts = [] if bucket is None else [pc.field("bucket") == bucket]
@@ -153,15 +159,13 @@ class History:
 
     def _held(self, table: Table, fresh: pa.Table) -> pa.Table:
         """Every stored version of the rows that `fresh` names, wherever their people are."""
-        if table.name not in self._visible():
+        visible = self._visible()
+        if table.name not in visible:
             return stored_schema(table).empty_table()
-        stored = self._lazily(table)
         sql = "select * from stored where row_id in (select row_id from fresh)"
-        found = query(sql, threads=INGEST_THREADS, stored=stored, fresh=fresh.select(["row_id"]))
+        given = {"stored": self._dataset(table, visible), "fresh": fresh.select(["row_id"])}
+        found = query(sql, threads=INGEST_THREADS, **given)
         return found.select(stored_schema(table).names).cast(stored_schema(table))
-
-    def _lazily(self, table: Table) -> Any:
-        return DeltaTable(self._path(table.name), version=self._visible()[table.name]).to_pyarrow_dataset()
 
     def _carried(self, table: Table, batch: Batch) -> pa.Table:
         """Rows of people whom this batch finds to be someone else, moved to that someone."""
@@ -171,7 +175,7 @@ class History:
         merges = people.filter(pc.is_valid(people["merged_into"])).select(["person_id", "merged_into", "known_from"])
         if not merges.num_rows:
             return batch_schema(table).empty_table()
-        held = self._stored(table, pc.field("person_id").isin(merges["person_id"].combine_chunks()))
+        held = self._stored(table, self._visible(), pc.field("person_id").isin(merges["person_id"].combine_chunks()))
         return moved(table, held, merges)
 
     def _left_out(self, table: Table, batch: Batch, given: pa.Table) -> pa.Table:
@@ -180,7 +184,9 @@ class History:
         for scope in (s for s in batch.scopes if s.table == table.name and table.at):
             start, end = (pa.scalar(moment, pa.timestamp("us", tz="UTC")) for moment in (scope.start, scope.end))
             mine = pc.field("batch").isin(self._batches_of(batch.source))
-            held = self._stored(table, mine & (pc.field(table.at) >= start) & (pc.field(table.at) < end))
+            held = self._stored(
+                table, self._visible(), mine & (pc.field(table.at) >= start) & (pc.field(table.at) < end)
+            )
             gone.append(vanished(table, held, given, batch.received_at))
         return pa.concat_tables(gone)
 

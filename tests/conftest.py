@@ -73,7 +73,7 @@ def small_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).symlink_to(configs / name)
     raw["workspace"] = str(folder / "workspace")
     path = folder / "service.yaml"
-    path.write_text(yaml.safe_dump(raw), encoding="utf-8")
+    path.write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
     return path
 
 

@@ -20,9 +20,9 @@ OPTIONS = pa.csv.WriteOptions(quoting_style="none", quoting_header="none")
 
 @dataclass(frozen=True)
 class Extract:
-    """What was recorded in [after, before), both local seconds, received on `day`; `name` is its folder."""
+    """What was recorded in [after, before), both local seconds, received on `day`; `kind` is history or daily."""
 
-    name: str
+    kind: str
     first_day: date
     day: date
     after: int
@@ -36,7 +36,7 @@ def plan_extracts(config: SimulatorConfig) -> list[Extract]:
     for number in range(1, config.daily_drops + 1):
         day = last + timedelta(days=number)
         before = day - timedelta(days=1)
-        plans.append(Extract(f"daily/{day.isoformat()}", before, day, _cut(before), _cut(day)))
+        plans.append(Extract("daily", before, day, _cut(before), _cut(day)))
     return plans
 
 
@@ -52,7 +52,7 @@ def write_extracts(
     plans = plan_extracts(config)
     for done, plan in enumerate(plans):
         for feed, sheets in feeds.items():
-            target = _folder(folder, plan, feed)
+            target = folder / plan.kind / feed / plan.day.isoformat()
             target.mkdir(parents=True)
             if feed == "csds":
                 _write_header(config, plan, target / "CYP000.csv")
@@ -60,11 +60,6 @@ def write_extracts(
             files += _write_feed(sheets, plan, target)
         progress((done + 1) / len(plans))
     return files
-
-
-def _folder(folder: Path, plan: Extract, feed: str) -> Path:
-    kind, _, day = plan.name.partition("/")
-    return folder / kind / feed / day
 
 
 def _write_feed(sheets: Sequence[Sheet], plan: Extract, target: Path) -> int:

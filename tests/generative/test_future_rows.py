@@ -35,7 +35,7 @@ def world(trained, tmp_path_factory):
     folder = tmp_path_factory.mktemp("world") / "workspace"
     shutil.copytree(trained.workspace, folder)
     config = trained.model_copy(update={"workspace": folder})
-    as_of = steps.as_of_day(config, steps.simulated_last_day(config)) - 2 * DAY
+    as_of = steps.as_of_day(config, steps.simulated_last_day(config)) - DAY
     tables = Service(config).history.read()
     return config, as_of, lists(config, as_of), {name: table.to_pylist() for name, table in tables.items()}
 

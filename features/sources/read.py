@@ -1,0 +1,153 @@
+"""Reading one extract by its mapping into a batch: canonical rows, identities, and what became of every row."""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import duckdb
+import pyarrow as pa
+
+from features.batch import Batch, Scope
+from features.errors import ConfigError, SourceError
+from features.frames import connect
+from features.sources.account import account, nulls
+from features.sources.cells import literal, moment, quoted, wall_clock
+from features.sources.compile import Compiled, compile_spec
+from features.sources.mapping import HEADER, Mapping
+from features.sources.raw import Extract, raw_name, read_extract
+from features.sources.resolve import LINKS, Readers, identities, read_tables, resolve_people
+
+THREADS = 2
+
+
+def read_batch(
+    folder: Path,
+    mapping: Mapping,
+    *,
+    source: str,
+    pseudonym: Callable[[Sequence[str]], Sequence[int]],
+    zone: str,
+    known_from: Literal["recorded", "receipt"],
+    received_at: datetime | None = None,
+    links: pa.Table | None = None,
+) -> Batch:
+    """Read the extract in `folder`, which may be one file.
+
+    pseudonym: identity texts ('nhs:9990000018', 'local:RYX:12345') -> person ids. zone: of times without an offset.
+    known_from: 'recorded' trusts the rows' own recorded times where there are any; 'receipt' does not. received_at:
+    when the extract arrived, where the mapping does not find out. links: alias (a local id as in `Batch.identities`),
+    person_id of earlier extracts' people. Raises SourceError where the extract cannot be read at all, ConfigError where the
+    mapping's SQL does not run; rows that cannot be used are counted in `Batch.account` and left out.
+    """
+    zone = mapping.zone or zone
+    with connect({}, THREADS) as connection:
+        extract = read_extract(connection, folder, mapping, zone)
+        received = _receipt(folder, mapping, extract, zone, received_at)
+        receipt = f"timestamptz {literal(received.isoformat())}"
+        compiled = _run(mapping, connection, zone, receipt)
+        readers = Readers(pseudonym, LINKS.empty_table() if links is None else links, receipt, known_from == "recorded")
+        resolve_people(connection, compiled, readers)
+        return Batch(
+            source=source,
+            name=folder.name,
+            fingerprint=_fingerprint(extract, mapping, zone),
+            received_at=received,
+            tables=read_tables(connection, compiled, readers),
+            identities=identities(connection, [one for one in compiled if not one.table]),
+            account=account(mapping, extract, compiled, receipt),
+            nulls=nulls(mapping, extract),
+            scopes=_scopes(mapping, extract, zone),
+        )
+
+
+def _run(mapping: Mapping, connection: duckdb.DuckDBPyConnection, zone: str, receipt: str) -> list[Compiled]:
+    found: list[Compiled] = []
+    made: set[str] = set()
+    for table, number, spec in mapping.specs:
+        place = f"{table or 'identities'} {number}"
+        one = compile_spec(mapping, table, spec, f"spec {place}", zone, receipt)
+        for statement in (*(sql for made_name, sql in one.prepare.items() if made_name not in made), one.create):
+            _execute(connection, statement, f"mapping '{mapping.name}', {place}")
+        made.update(one.prepare)
+        found.append(one)
+    return found
+
+
+def _execute(connection: duckdb.DuckDBPyConnection, statement: str, where: str) -> None:
+    """Run a mapping's SQL. Only a fault in the SQL itself is told in DuckDB's words: others may quote a cell."""
+    try:
+        connection.execute(statement)
+    except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException) as error:
+        message = f"{where}: its SQL must run over the columns it names: {str(error).splitlines()[0]}"
+        raise ConfigError(message) from None
+    except duckdb.Error as error:
+        message = f"{where}: its SQL must run on any text; it gave {type(error).__name__}: use try_cast in it"
+        raise ConfigError(message) from None
+
+
+def _receipt(folder: Path, mapping: Mapping, extract: Extract, zone: str, received_at: datetime | None) -> datetime:
+    """When the extract arrived: as given, or else as the mapping finds out."""
+    if HEADER in mapping.files:
+        _refuse_other_headers(mapping, extract)
+    if received_at is not None:
+        return received_at.astimezone(UTC)
+    rule = mapping.receipt
+    if rule.column is not None:
+        text = quoted(rule.column)
+        select = moment(text, wall_clock(text, mapping.date_formats), zone)
+        found = extract.connection.sql(f"select {select} from {raw_name(HEADER)}").fetchall()
+        if found and found[0][0] is not None:
+            return _as_utc(found[0][0])
+    if rule.folder is not None and (day := _day_named(folder.name, rule.folder)) is not None:
+        return datetime.combine(day, rule.time, tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    places = [f"header column '{rule.column}'"] if rule.column else []
+    places += [f"folder name like {rule.folder}"] if rule.folder else []
+    message = (
+        f"{folder.name} must say when it was received ({' or '.join(places) or 'its mapping has no receipt'}); "
+        "it does not: give the time of receipt"
+    )
+    raise SourceError(message)
+
+
+def _as_utc(value: datetime) -> datetime:
+    return value.astimezone(UTC)
+
+
+def _day_named(name: str, pattern: str) -> datetime | None:
+    try:
+        return datetime.strptime(name, pattern).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _refuse_other_headers(mapping: Mapping, extract: Extract) -> None:
+    raw = mapping.files[HEADER]
+    count = extract.connection.sql(f"select count(*) from {raw_name(HEADER)}").fetchall()[0][0]
+    if count != 1:
+        message = (
+            f"{' or '.join(raw.match)} must have one row, the extract's header; it has {count}: fetch one submission"
+        )
+        raise SourceError(message)
+
+
+def _fingerprint(extract: Extract, mapping: Mapping, zone: str) -> str:
+    extract.digest.update(json.dumps([mapping.model_dump(mode="json"), zone], sort_keys=True).encode())
+    return str(extract.digest.hexdigest())
+
+
+def _scopes(mapping: Mapping, extract: Extract, zone: str) -> tuple[Scope, ...]:
+    """The period for which the header says that the extract is complete."""
+    rule = mapping.complete
+    if rule is None:
+        return ()
+    first, last = (wall_clock(quoted(column), mapping.date_formats) for column in (rule.first, rule.last))
+    statement = f"select coalesce({rule.when}, false), {first}, {last} from {raw_name(HEADER)} as {HEADER}"
+    complete, start, end = extract.connection.sql(statement).fetchall()[0]
+    if not complete or start is None or end is None:
+        return ()
+    days = (start, end + timedelta(days=1))
+    start, end = (day.replace(hour=0, minute=0, second=0, tzinfo=ZoneInfo(zone)).astimezone(UTC) for day in days)
+    return (Scope(rule.table, start, end),)

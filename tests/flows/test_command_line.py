@@ -1,0 +1,83 @@
+"""The command line: one sentence and an exit code, never a traceback."""
+
+import re
+
+import pytest
+import yaml
+
+from pipelines import cli
+
+
+def run(monkeypatch, capsys, *words):
+    """Exit code, what was printed, and what was complained of."""
+    monkeypatch.setattr("sys.argv", ["minusnine", *map(str, words)])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    shown = capsys.readouterr()
+    return stopped.value.code or 0, shown.out, shown.err
+
+
+def changed(small_config, tmp_path, **changes):
+    """The small trust's configuration with other values, and a workspace of its own."""
+    raw = yaml.safe_load(small_config.read_text()) | {"workspace": str(tmp_path / "workspace")} | changes
+    for name in ("features", "sources"):
+        (tmp_path / name).symlink_to(small_config.parent / name)
+    path = tmp_path / "other.yaml"
+    path.write_text(yaml.safe_dump(raw, sort_keys=False))
+    return path
+
+
+def test_a_wrong_configuration_is_one_sentence(monkeypatch, capsys, tmp_path):
+    path = tmp_path / "service.yaml"
+    path.write_text("trust: T\nfeatures: f\nsources: {}\nworksapce: x\n")
+    code, _, complaint = run(monkeypatch, capsys, "ingest", "--config", path)
+    assert code == 2
+    assert "did you mean 'workspace'?" in complaint
+    assert "Traceback" not in complaint
+
+
+def test_scoring_before_training_says_what_to_do(monkeypatch, capsys, small_config, tmp_path):
+    path = changed(small_config, tmp_path)
+    (tmp_path / "workspace" / "extracts").mkdir(parents=True)
+    code, _, complaint = run(monkeypatch, capsys, "evaluate", "--config", path)
+    assert code == 5
+    assert "Run `minusnine train` first" in complaint
+
+
+def test_a_source_that_is_not_there_is_named(monkeypatch, capsys, small_config, tmp_path):
+    code, _, complaint = run(monkeypatch, capsys, "ingest", "--config", changed(small_config, tmp_path))
+    assert code == 3
+    assert "Source 'index-history'" in complaint
+
+
+def test_a_day_that_is_no_day(monkeypatch, capsys, small_config, tmp_path):
+    path = changed(small_config, tmp_path)
+    code, _, complaint = run(monkeypatch, capsys, "daily", "--config", path, "--as-of", "tomorrow")
+    assert code == 2
+    assert "--as-of must be a day" in complaint
+
+
+def test_the_doctor_finds_nothing_wrong_with_a_trained_service(monkeypatch, capsys, small_config, trained):
+    code, said, _ = run(monkeypatch, capsys, "doctor", "--config", small_config)
+    assert code == 0, said
+    assert "LOOK" not in said
+    assert "champion: model 1" in said
+
+
+def test_the_doctor_says_what_is_missing(monkeypatch, capsys, small_config, tmp_path):
+    code, said, _ = run(monkeypatch, capsys, "doctor", "--config", changed(small_config, tmp_path))
+    assert code == 1
+    assert re.search(r"LOOK +Source 'community' must be a file or folder", said)
+    assert re.search(r"LOOK +Scoring needs a champion", said)
+
+
+def test_the_doctor_sees_that_the_catalogue_is_not_the_models(monkeypatch, capsys, small_config, trained, tmp_path):
+    raw = yaml.safe_load(small_config.read_text())
+    (tmp_path / "sources").symlink_to(small_config.parent / "sources")
+    text = (small_config.parent / "features" / "community.yaml").read_text()
+    (tmp_path / "less.yaml").write_text(text.replace("- {count: planned_stay, days: [365]}", ""))
+    path = tmp_path / "other.yaml"
+    path.write_text(yaml.safe_dump(raw | {"features": "less.yaml"}, sort_keys=False))
+    code, said, _ = run(monkeypatch, capsys, "doctor", "--config", path)
+    assert code == 1
+    assert "was trained on other features" in said
