@@ -29,6 +29,7 @@ def run_demo(config_path: Path, config: ServiceConfig, out: Console, telling: Te
     start = time.perf_counter()
     workspace = _cleared(config)
     os.environ["PREFECT_HOME"] = str(workspace.prefect.resolve())
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # an error is told once, by the command line
     last = steps.simulated_last_day(config)
     as_of = steps.as_of_day(config, last)
     with telling("Simulating a trust") as tell:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from features.schema import TABLES, Column, Table
 from features.sources.cells import SEPARATOR, Filled, Filler, all_present, listed, literal, quoted
-from features.sources.mapping import HEADER, Collapse, Identity, Lookup, Mapping, Spec
+from features.sources.mapping import CONSTANT, HEADER, Collapse, Identity, Lookup, Mapping, Spec
 from features.sources.raw import raw_name
 
 ORPHAN = "parent not in this submission"
@@ -50,6 +50,8 @@ def referrer(spec: Spec, has_header: bool) -> Callable[[str], str]:
     """From a column's name in a mapping to its SQL."""
 
     def refer(name: str) -> str:
+        if name.startswith(CONSTANT):
+            return literal(name.removeprefix(CONSTANT))
         prefix, _, column = name.rpartition(".")
         known = not prefix or prefix in spec.lookups or (prefix == HEADER and has_header)
         return f"{quoted(prefix or 'this')}.{quoted(column)}" if known else quoted(name)
@@ -97,6 +99,8 @@ def _filled(filler: Filler, table: Table | None, spec: Spec) -> dict[str, Filled
         column = known[name]
         decisive = name == at or (table is not None and column.null == "never null")
         cells[name] = filler.fill(column, cell, decisive)
+        if table is None and name == "nhs_number":
+            cells[name] = Filled(filler.step(nhs_number(filler.text(cell))))
     return cells
 
 
@@ -231,13 +235,14 @@ def _parents(mapping: Mapping, lookup: Lookup, receipt: str) -> str:
     return f"""
         create temp table {_parent(lookup)} as
         with believable as (
-            select {columns}, coalesce(_at, {receipt}) as _t from {raw_name(lookup.from_)}
+            select {columns}, coalesce(_at, {receipt}) as _t,
+                   min({same}) over (partition by {keys}) <> max({same}) over (partition by {keys}) as _ambiguous
+            from {raw_name(lookup.from_)}
             where not _bad_at and {all_present(quoted(key) for key in lookup.on)} and (_at is null or _at <= {receipt})
             qualify row_number() over (partition by {keys}, _t order by _row desc) = 1
         )
         select * exclude (_t), {seen} as _from,
-               coalesce(lead(_t) over (partition by {keys} order by _t), timestamptz 'infinity') as _until,
-               min({same}) over (partition by {keys}) <> max({same}) over (partition by {keys}) as _ambiguous
+               coalesce(lead(_t) over (partition by {keys} order by _t), timestamptz 'infinity') as _until
         from believable"""
 
 

@@ -16,6 +16,9 @@ from features.schema import TABLES, Column, Table
 
 IDENTITY_COLUMNS = ("nhs_number", "local_id", "family_name", "given_name", "birth_date")
 HEADER = "header"
+CONSTANT = "="
+"""What a part of a key begins with that is a word of its own, not a column's name."""
+
 Constant = str | int | float | bool
 
 
@@ -147,7 +150,8 @@ class Collapse(Part):
 class Spec(Part):
     """How rows of one raw table become rows of one canonical table (or identities).
 
-    key: alternatives, the first without an empty part is used; `person` stands for the person. where: rows for which
+    key: alternatives, the first without an empty part is used; `person` stands for the person, `=word` for the word
+    itself. where: rows for which
     this SQL condition does not hold are unused, for the reason `unused`. refuse, note: reason -> SQL condition under
     which a row is rejected, or kept and counted.
     """
@@ -349,7 +353,7 @@ def _check_spec(mapping: Mapping, spec: Spec, table: str, where: str) -> None:
 def _named(spec: Spec) -> Iterator[str]:
     """Every column a spec names outside SQL."""
     for alternative in spec.key:
-        yield from (part for part in alternative if part != "person")
+        yield from (part for part in alternative if part != "person" and not part.startswith(CONSTANT))
     for identity in spec.person:
         yield from identity.columns
     for cell in (*spec.columns.values(), *([spec.deleted] if spec.deleted else [])):
