@@ -23,8 +23,9 @@ from features.errors import ConfigError, StaleFeedError
 from pipelines import steps
 from pipelines.config import load_config
 from pipelines.daily import Day
+from pipelines.evidence import Evidence
 from pipelines.ingesting import IngestResult
-from pipelines.training import Evidence, Trained
+from pipelines.training import Trained
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -118,7 +118,7 @@ def _report(service: Service, batches: list[Batch], now: datetime) -> Path | Non
     for name, frame in frames.items():
         frame.to_csv(folder / f"{name}.csv", index=False)
     header = {"Trust": service.config.trust, "Ingested": f"{now:%d-%b-%Y %H:%M} UTC", "Extracts": str(len(batches))}
-    captioned = {CAPTIONS[name]: frame for name, frame in frames.items()}
+    captioned = {CAPTIONS[name]: frames[name] for name in frames if name in CAPTIONS}
     page = folder / "report.html"
     page.write_text(quality_page(captioned, header, simulated=service.config.simulated), encoding="utf-8")
     return page

@@ -16,7 +16,8 @@ QUANTILES = (0.5, 0.9, 0.95, 0.99)
 def quality(batches: Sequence[Batch]) -> dict[str, pd.DataFrame]:
     """Tidy frames by name over the batches of one ingestion.
 
-    files: source, extract, file, read, kept, rejected, unused. reasons: source, file, table, outcome, reason, rows,
+    account: the batches' own accounts, by source and extract. newest and the rest are sums over extracts.
+    files: source, file, extracts, read, kept, rejected, unused. reasons: source, file, table, outcome, reason, rows,
     share (of the file's rows). nulls: source, provider, file, column, rows, empty_share. lags: source, table, rows and
     quantiles of days from when a fact occurred to when it was known (facts still ahead of that moment left out).
     newest: source, extracts, received_at, newest_occurred, newest_known.
@@ -24,11 +25,12 @@ def quality(batches: Sequence[Batch]) -> dict[str, pd.DataFrame]:
     account = _stacked(batches, "account")
     nulls = _stacked(batches, "nulls")
     return {
-        "files": _files(account),
-        "reasons": _reasons(account),
-        "nulls": _nulls(nulls),
-        "lags": _lags(batches),
         "newest": _newest(batches),
+        "reasons": _reasons(account),
+        "lags": _lags(batches),
+        "files": _files(account),
+        "nulls": _nulls(nulls),
+        "account": account,
     }
 
 
@@ -39,13 +41,12 @@ def _stacked(batches: Sequence[Batch], attribute: str) -> pd.DataFrame:
 
 def _files(account: pd.DataFrame) -> pd.DataFrame:
     counted = account[account["outcome"] != "note"]
-    wide = counted.pivot_table(
-        index=["source", "extract", "file"], columns="outcome", values="rows", aggfunc="sum", fill_value=0
-    ).reset_index()
-    outcomes = ["kept", "rejected", "unused"]
-    wide = wide.reindex(columns=["source", "extract", "file", *outcomes], fill_value=0)
-    wide.insert(3, "read", wide[outcomes].sum(axis=1))
-    return wide
+    keys = ["source", "file"]
+    wide = counted.pivot_table(index=keys, columns="outcome", values="rows", aggfunc="sum", fill_value=0)
+    wide = wide.reindex(columns=["kept", "rejected", "unused"], fill_value=0).reset_index()
+    extracts = counted.groupby(keys, as_index=False).agg(extracts=("extract", "nunique"))
+    wide.insert(2, "read", wide[["kept", "rejected", "unused"]].sum(axis=1))
+    return extracts.merge(wide, on=keys)
 
 
 def _reasons(account: pd.DataFrame) -> pd.DataFrame:

@@ -11,11 +11,12 @@ from pipelines import daily as days
 from pipelines import ingesting, training
 from pipelines.config import ServiceConfig
 from pipelines.daily import Day, Scored
+from pipelines.evidence import Evidence
 from pipelines.ingesting import IngestResult
 from pipelines.service import Service
 from pipelines.simulator import SimulatorConfig, Summary
 from pipelines.simulator import simulate as make_extracts
-from pipelines.training import Evidence, Trained
+from pipelines.training import Trained
 
 Tell = Callable[[str], None]
 

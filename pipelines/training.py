@@ -1,7 +1,5 @@
 """The training and evaluation steps: history -> dataset -> bundle -> evidence -> champion."""
 
-import io
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -9,46 +7,19 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-from matplotlib.figure import Figure
-
 from models.bundle import LIGHTGBM, LOGISTIC, Bundle, load
 from models.evaluation import Evaluation, evaluate
-from models.figures import figures
 from models.ranking import Capacities
 from models.rules import RuleTerm, rule_scores
 from models.splits import TEST
 from models.training import train as fit
 from pipelines.building import Dataset, dataset
 from pipelines.config import ServiceConfig
+from pipelines.evidence import Evidence, write_evidence
 from pipelines.given import given_dataset
-from pipelines.pages import evaluation_page
 from pipelines.service import Service
 
 Tell = Callable[[str], None]
-CAPTIONS = {
-    "overall": "Model and rules, with 95% intervals clustered by person",
-    "lead_time": "Share of admissions listed on each of the nine days before",
-    "notice": "Share of admissions listed at least so many days before",
-    "teams": "By team",
-    "episodes": "Listing episodes",
-    "calibration": "Risk against what happened, by tenths of risk",
-    "counts": "Who was counted",
-}
-FIGURES = {
-    "lead_time": "Share of admissions on their team's list on each of the nine days before",
-    "calibration": "Risk against what happened",
-    "precision_recall": "Precision and recall",
-    "risk_distribution": "How risk is spread",
-}
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """Where an evaluation was written, and its headline figures (measure -> value) for the leading model."""
-
-    page: Path
-    metrics: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -133,67 +104,6 @@ def capacities(config: ServiceConfig) -> Capacities:
 def rule_terms(config: ServiceConfig) -> dict[str, list[RuleTerm]]:
     return {
         name: [(term.feature, term.weight, term.at_least) for term in terms] for name, terms in config.rules.items()
-    }
-
-
-def write_evidence(judged: Evaluation, bundle: Bundle, service: Service, name: str) -> Evidence:
-    """The evaluation as a page, tables and metrics.json under `evaluation/<name>`."""
-    folder = service.workspace.evaluation / name
-    folder.mkdir(parents=True, exist_ok=True)
-    tables = {key: getattr(judged, key) for key in CAPTIONS if key != "counts"}
-    tables["counts"] = pd.DataFrame(sorted(judged.counts.items()), columns=["what", "number"])
-    for key, frame in tables.items():
-        frame.to_csv(folder / f"{key}.csv", index=False)
-    drawings = {key: _svg(figure) for key, figure in figures(judged).items()}
-    for key, svg in drawings.items():
-        (folder / f"{key}.svg").write_text(svg, encoding="utf-8")
-    metrics = headline(judged)
-    (folder / "metrics.json").write_text(json.dumps(_figures_of(judged), indent=1, sort_keys=True) + "\n")
-    page = folder / "report.html"
-    text = evaluation_page(
-        {CAPTIONS[key]: tables[key] for key in CAPTIONS},
-        {FIGURES[key]: drawings[key] for key in FIGURES},
-        _header(bundle, judged, service, name),
-        simulated=service.config.simulated,
-    )
-    page.write_text(text, encoding="utf-8")
-    return Evidence(page, metrics)
-
-
-def headline(judged: Evaluation) -> dict[str, float]:
-    """The leading model's measures by name."""
-    mine = judged.overall[judged.overall["model"] == judged.lead]
-    return dict(zip(mine["measure"], mine["value"].astype(float), strict=True))
-
-
-def _figures_of(judged: Evaluation) -> dict[str, Any]:
-    """Everything measured, by model and measure, each with its interval."""
-    found: dict[str, Any] = {"lead": judged.lead, "counts": judged.counts, "models": {}}
-    for row in judged.overall.itertuples():
-        figures_of = found["models"].setdefault(row.model, {})
-        figures_of[row.measure] = {k: _finite(getattr(row, k)) for k in ("value", "low", "high")}
-    return found
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if pd.notna(value) else None
-
-
-def _svg(figure: Figure) -> str:
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
-
-
-def _header(bundle: Bundle, judged: Evaluation, service: Service, name: str) -> dict[str, str]:
-    what = service.config.task.outcome_words if service.config.task else "emergency admission"
-    counts = judged.counts
-    return {
-        "Trust": service.config.trust,
-        "Model": f"{name} ({judged.lead} leads)",
-        "Outcome": f"{what} in the nine days ahead",
-        "Judged on": f"{counts['rows']:,} person-days of {counts['people']:,} people",
-        "Admissions": f"{counts['admissions']:,}",
     }
 
 

@@ -248,10 +248,11 @@ def _by_line(body: bytes, width: int, codecs: tuple[str, ...]) -> tuple[bytes, n
     rejected: Counter[str] = Counter()
     place = row = 0
     while place < len(lines):
+        if not lines[place].rstrip(b"\r"):
+            place += 1
+            continue
         fields, used = _record(lines, place)
         place += used
-        if fields == [b""]:
-            continue
         row += 1
         reason = _fault(fields, width, codec)
         if reason is None and fields is not None:

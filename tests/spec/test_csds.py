@@ -387,7 +387,7 @@ def test_everything_else_that_is_observed(tmp_path: Path) -> None:
         CYP607="ServiceRequestID | Diagnosis_Scheme | PrimaryDiagnosis | Diagnosis_Date\nR1|02|i50.1|2026-01-03",
         CYP608="ServiceRequestID | Diagnosis_Scheme | SecondaryDiagnosis | Diagnosis_Date\nR1|06|44054006|2026-01-04",
         CYP609="ServiceRequestID | SNOMED_ID | Score | AssessmentCompletion_Date\nR1|1129331000000101|6|2026-01-06",
-        CYP611="CareActivityID | Weight | Height | Length\nA1 | 70 | 1.7 |\nA2 | | | 170\nA9 | 70 | |\nA3 | | |",
+        CYP611="CareActivityID | Weight | Height | Length\nA1 | 70 | 1.7 |\nA2 | | | 170\nA9 | 70 | |\nA1 | | |",
         CYP612="CareActivityID | SNOMED_ID | Score\nA1 | 443731006 | 15",
     )
     found = rows(batch, "observations")

@@ -1,0 +1,134 @@
+"""The Prefect flows are the steps: same lists, nothing about people in Prefect's records, failures told plainly."""
+
+import json
+import warnings
+from datetime import timedelta
+
+import pytest
+
+from features.errors import StaleFeedError
+from pipelines import steps
+
+
+@pytest.fixture(scope="module")
+def prefect_home(tmp_path_factory):
+    """A Prefect server of the tests' own; its database is what is searched for identities."""
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        home = tmp_path_factory.mktemp("prefect")
+        patch.setenv("PREFECT_HOME", str(home))
+        from prefect.testing.utilities import prefect_test_harness
+
+        with prefect_test_harness(server_startup_timeout=120):
+            yield home
+
+
+@pytest.fixture
+def flows(prefect_home):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pipelines import flows
+
+        yield flows
+
+
+@pytest.fixture
+def given(copied, small_config, tmp_path):
+    """What a flow is given: the small trust's configuration over a workspace of the test's own."""
+    return {"config": str(small_config), "workspace": str(copied.workspace)}
+
+
+def quiet(_said):
+    """Progress that nobody reads."""
+
+
+def published(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_the_daily_flow_publishes_what_the_daily_step_does(flows, given, trained, tmp_path, copied):
+    as_of = steps.as_of_day(copied, steps.simulated_last_day(copied))
+    by_flow = flows.daily(as_of=as_of, now=as_of, **given)
+    once = published(by_flow.published.folder)
+    assert by_flow.published.changed
+    again = steps.daily(copied, as_of, as_of, quiet)
+    assert not again.published.changed
+    assert published(again.published.folder) == once
+    assert again.run_id == by_flow.run_id, "a day that is published again must not be logged twice"
+
+
+def test_nothing_that_identifies_anyone_reaches_mlflow_or_prefect(flows, given, copied, prefect_home):
+    as_of = steps.as_of_day(copied, steps.simulated_last_day(copied))
+    flows.daily(as_of=as_of, now=as_of, **given)
+    listed = (copied.workspace / "lists" / "latest").rglob("list.csv")
+    lines = [line.split(",") for path in listed for line in path.read_text(encoding="utf-8-sig").splitlines()[1:]]
+    words = {cells[1] for cells in lines} | {cells[1].replace(" ", "") for cells in lines}
+    words |= {cells[2].strip('"') for cells in lines}
+    assert len(words) > 20
+    kept = [p for folder in (copied.workspace / "mlflow", prefect_home) for p in folder.rglob("*") if p.is_file()]
+    assert kept
+    for path in kept:
+        content = path.read_bytes()
+        found = [word for word in words if word.encode() in content]
+        assert not found, f"{path.name} holds {len(found)} identities"
+
+
+def test_a_late_feed_makes_no_list_and_marks_the_one_that_stands(flows, given, copied):
+    last = steps.as_of_day(copied, steps.simulated_last_day(copied))
+    flows.daily(as_of=last, now=last, **given)
+    late = last + timedelta(days=3)
+    with pytest.raises(StaleFeedError, match="'community' is late"):
+        flows.daily(as_of=late, now=late, **given)
+    lists = copied.workspace / "lists"
+    assert (lists / "latest").resolve().name.startswith(last.date().isoformat())
+    for page in (lists / "latest").rglob("*.html"):
+        assert "could not be made" in page.read_text(encoding="utf-8")
+    assert not (lists / late.date().isoformat()).exists()
+
+
+def test_the_evaluate_flow_writes_the_evidence(flows, given, copied):
+    evidence = flows.evaluate(**given)
+    figures = json.loads((evidence.page.parent / "metrics.json").read_text())
+    assert 0.5 < evidence.metrics["auroc"] < 0.9
+    assert {"points", "recent discharge", "lightgbm", "logistic"} <= set(figures["models"])
+
+
+def test_a_model_can_be_used_through_mlflows_pyfunc(trained):
+    import mlflow
+
+    from models.bundle import load
+    from pipelines import tracking
+    from pipelines.building import snapshot
+    from pipelines.service import Service
+
+    service = Service(trained)
+    as_of = steps.as_of_day(trained, steps.simulated_last_day(trained))
+    frame = snapshot(service.history, trained, service.catalogue, as_of).frame
+    champion = tracking.champion(service.workspace)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlflow.set_tracking_uri(tracking.tracking_uri(service.workspace))
+        by_mlflow = mlflow.pyfunc.load_model(f"models:/{tracking.MODEL}@{tracking.CHAMPION}").predict(frame)
+    assert by_mlflow.tolist() == load(champion.bundle).score(frame)["risk"].tolist()
+
+
+def test_a_training_repeated_is_the_same_model(copied):
+    from models.bundle import load
+    from pipelines import tracking
+    from pipelines.service import Service
+
+    workspace = Service(copied).workspace
+    before = load(tracking.champion(workspace).bundle).fingerprint
+    again = steps.train(copied, steps.as_of_day(copied, steps.simulated_last_day(copied)), quiet)
+    assert load(again.bundle).fingerprint == before
+
+
+def test_the_list_does_not_need_the_truth(copied, trained):
+    """The pipeline with the simulator's truth removed publishes the same bytes."""
+    import shutil
+
+    as_of = steps.as_of_day(copied, steps.simulated_last_day(copied))
+    with_truth = published(steps.daily(copied, as_of, as_of, quiet).published.folder)
+    shutil.rmtree(copied.workspace / "extracts" / "truth")
+    shutil.rmtree(copied.workspace / "lists")
+    assert published(steps.daily(copied, as_of, as_of, quiet).published.folder) == with_truth
