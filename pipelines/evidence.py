@@ -74,9 +74,7 @@ def shown(judged: Evaluation) -> dict[str, pd.DataFrame]:
     return {
         "overall": _wide(overall, "measure", {name: name.replace("_", " ") for name in SHOWN_MEASURES}),
         "lead_time": _wide(lead_time, "days_before", {n: f"day -{n}" for n in range(9, 0, -1)}),
-        "notice": _wide(
-            notice, "days_before", {n: f"{n} days or more" for n in sorted(notice["days_before"].unique())}
-        ),
+        "notice": _wide(notice, "days_before", notices),
         "teams": judged.teams,
         "episodes": judged.episodes,
         "calibration": judged.calibration,

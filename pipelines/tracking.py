@@ -92,10 +92,19 @@ def log_training(
             data_path=str(bundle),
             pip_requirements=[f"minus-nine=={version('minus-nine')}"],
         )
-        registered = mlflow.register_model(logged.model_uri, MODEL, tags={"bundle": bundle.name})
-        client = MlflowClient()
-        client.set_registered_model_alias(MODEL, CHAMPION, registered.version)
-        return Registered(str(registered.version), run.info.run_id, bundle)
+        registered = _register(MlflowClient(), logged, bundle)
+        return Registered(registered, run.info.run_id, bundle)
+
+
+def _register(client: MlflowClient, logged: Any, bundle: Path) -> str:
+    """A new version of the model, with the alias of the champion."""
+    if not client.search_registered_models(f"name = '{MODEL}'"):
+        client.create_registered_model(MODEL)
+    made = client.create_model_version(
+        MODEL, logged.model_uri, run_id=logged.run_id, model_id=logged.model_id, tags={"bundle": bundle.name}
+    )
+    client.set_registered_model_alias(MODEL, CHAMPION, made.version)
+    return str(made.version)
 
 
 def champion(workspace: Workspace) -> Registered:

@@ -56,8 +56,11 @@ def wall_clock(text: str, formats: tuple[str, ...]) -> str:
 def to_utc(clock: str, zone: str) -> str:
     """A wall-clock time in `zone` as UTC; of a time that occurs twice the first is meant."""
     utc = f"timezone({literal(zone)}, {clock})"
-    repeated = f"(timezone({literal(zone)}, {utc} - interval 1 hour) = {clock})::integer"
-    return f"({utc} - interval 1 hour * {repeated})"
+    earlier = f"({utc} - interval 1 hour)"
+    # No clock is put back into the day's middle, and looking whether one was takes two thirds of the time.
+    midday = f"hour({clock}) between 5 and 21"
+    first = f"case when timezone({literal(zone)}, {earlier}) = {clock} then {earlier} else {utc} end"
+    return f"(case when {midday} then {utc} else {first} end)"
 
 
 def moment(text: str, clock: str, zone: str) -> str:
@@ -72,7 +75,9 @@ def clock_time(text: str) -> str:
     """A time of day as HH:MM, HH:MM:SS, HHMM or HMM; null where unreadable."""
     digits = f"lpad({text}, 4, '0')"
     split = f"substr({digits}, 1, 2) || ':' || substr({digits}, 3, 2)"
-    return f"try_cast(case when regexp_full_match({text}, '\\d{{3,4}}') then {split} else {text} end as time)"
+    return (
+        f"try_cast(case when length({text}) in (3, 4) and strpos({text}, ':') = 0 then {split} else {text} end as time)"
+    )
 
 
 def hashed(kind: str, parts: Iterable[str]) -> str:
@@ -132,17 +137,17 @@ class Filler:
         return f"upper({found})" if cell.upper else found
 
     def _coded(self, column: Column, cell: Cell, text: str, decisive: bool) -> Filled:
+        given = self.step(text)
         known = " ".join(f"when {literal(code)} then {literal(word)}" for code, word in cell.codes.items())
         empty = literal(cell.empty)
-        kept = f"{literal(cell.prefix)} || {text}" if cell.otherwise == "keep" else empty
-        value = f"case when {text} is null then {empty} else case {text} {known} else {kept} end end"
-        filled = self._checked(column, value, None, decisive)
+        kept = f"{literal(cell.prefix)} || {given}" if cell.otherwise == "keep" else empty
+        value = f"(case when {given} is null then {empty} else case {given} {known} else {kept} end end)"
+        value = f"{value}::{DUCK[column.type]}"
+        faults = {f"required value missing: {column.name}": f"{value} is null"} if decisive else {}
         if cell.otherwise == "keep":
-            return filled
-        unknown = {f"unknown code: {column.name}": self.step(f"{text} not in ({listed(cell.codes)})")}
-        if cell.otherwise == "refuse":
-            return Filled(filled.value, {**unknown, **filled.faults}, filled.notes)
-        return Filled(filled.value, filled.faults, {**unknown, **filled.notes})
+            return Filled(value, faults)
+        unknown = {f"unknown code: {column.name}": f"{given} not in ({listed(cell.codes)})"}
+        return Filled(value, {**unknown, **faults}) if cell.otherwise == "refuse" else Filled(value, faults, unknown)
 
     def _dated(self, column: Column, cell: Cell, decisive: bool) -> Filled:
         found = [self._one_date(column, cell, name, decisive) for name in cell.date or cell.column]

@@ -17,7 +17,7 @@ from features.schema import TABLES, Column, Table
 IDENTITY_COLUMNS = ("nhs_number", "local_id", "family_name", "given_name", "birth_date")
 HEADER = "header"
 CONSTANT = "="
-"""What a part of a key begins with that is a word of its own, not a column's name."""
+"""What stands before a word that is not a column's name but itself."""
 
 Constant = str | int | float | bool
 
@@ -49,6 +49,8 @@ class RawTable(Part):
     needs: tuple[str, ...] = ()
     recorded: str | None = None
 
+    _lists = field_validator("match", "needs", mode="before")(_listed)
+
     @field_validator("columns", mode="before")
     @classmethod
     def _plain_names(cls, value: Any) -> Any:
@@ -71,6 +73,8 @@ class Identity(Part):
 
     scheme: str = Field(pattern="^[a-z][a-z0-9_]*$")
     columns: tuple[str, ...] = Field(min_length=1)
+
+    _lists = field_validator("columns", mode="before")(_listed)
 
 
 class Lookup(Part):
@@ -151,9 +155,8 @@ class Spec(Part):
     """How rows of one raw table become rows of one canonical table (or identities).
 
     key: alternatives, the first without an empty part is used; `person` stands for the person, `=word` for the word
-    itself. where: rows for which
-    this SQL condition does not hold are unused, for the reason `unused`. refuse, note: reason -> SQL condition under
-    which a row is rejected, or kept and counted.
+    itself. where: rows for which this SQL condition does not hold are unused, for the reason `unused`. refuse,
+    note: reason -> SQL condition under which a row is rejected, or kept and counted.
     """
 
     from_: str = Field(alias="from")
@@ -171,6 +174,7 @@ class Spec(Part):
     @field_validator("key", mode="before")
     @classmethod
     def _alternatives(cls, value: Any) -> Any:
+        value = _listed(value)
         flat = isinstance(value, list | tuple) and all(isinstance(part, str) for part in value)
         return (tuple(value),) if flat and value else value
 
@@ -338,7 +342,7 @@ def _check_spec(mapping: Mapping, spec: Spec, table: str, where: str) -> None:
         _check_name(table, TABLES, "canonical table", where)
     for name in (spec.from_, *(lookup.from_ for lookup in spec.lookups.values())):
         _check_name(name, mapping.files, "raw table", where)
-    for name in _named(spec):
+    for name in (name for name in _named(spec) if not name.startswith(CONSTANT)):
         _check_column(mapping, spec, name, where)
     for lookup in spec.lookups.values():
         for name in (*lookup.on, *([lookup.same] if lookup.same else [])):
@@ -353,7 +357,7 @@ def _check_spec(mapping: Mapping, spec: Spec, table: str, where: str) -> None:
 def _named(spec: Spec) -> Iterator[str]:
     """Every column a spec names outside SQL."""
     for alternative in spec.key:
-        yield from (part for part in alternative if part != "person" and not part.startswith(CONSTANT))
+        yield from (part for part in alternative if part != "person")
     for identity in spec.person:
         yield from identity.columns
     for cell in (*spec.columns.values(), *([spec.deleted] if spec.deleted else [])):

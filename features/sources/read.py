@@ -36,11 +36,13 @@ def read_batch(
 ) -> Batch:
     """Read the extract in `folder`, which may be one file.
 
-    pseudonym: identity texts ('nhs:9990000018', 'local:RYX:12345') -> person ids. zone: of times without an offset.
-    known_from: 'recorded' trusts the rows' own recorded times where there are any; 'receipt' does not. received_at:
-    when the extract arrived, where the mapping does not find out. links: alias (a local id as in `Batch.identities`),
-    person_id of earlier extracts' people. Raises SourceError where the extract cannot be read at all, ConfigError where the
-    mapping's SQL does not run; rows that cannot be used are counted in `Batch.account` and left out.
+    pseudonym: identity texts ('nhs:9990000018', 'local:RYX:12345') -> person ids. zone: of times without an offset,
+    unless the mapping has its own. known_from: 'recorded' trusts the rows' own recorded times where there are any;
+    'receipt' does not. received_at: when the extract arrived, where the mapping does not find out. links: alias (a
+    local id as in `Batch.identities`), person_id of earlier extracts' people.
+
+    Raises SourceError where the extract cannot be read at all, ConfigError where the mapping's SQL does not run. Rows
+    that cannot be used are left out, and counted in `Batch.account`.
     """
     zone = mapping.zone or zone
     with connect({}, THREADS) as connection:

@@ -97,8 +97,8 @@ def match_columns(where: str, header: Iterable[str], raw: RawTable) -> dict[str,
         message = f"{where} must begin with a header line; none of the mapping's columns is in its first line"
         raise SourceError(message)
     for name in (need for need in raw.needs if not found[need]):
-        known = (plain_name(word) for word in (name, *raw.columns[name]))
-        close = [near for word in known for near in get_close_matches(word, filter(None, places), n=1, cutoff=0.6)]
+        words = (plain_name(word) for word in (name, *raw.columns[name]))
+        close = [near for word in words for near in get_close_matches(word, filter(None, places), n=1, cutoff=0.6)]
         hint = f"the nearest is '{close[0]}'" if close else "none is like it"
         message = f"{where} must have a column '{name}'; {hint}: correct the extract or add the name to the mapping"
         raise SourceError(message)

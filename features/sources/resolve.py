@@ -45,7 +45,8 @@ def resolve_people(connection: duckdb.DuckDBPyConnection, compiled: Sequence[Com
     connection.register("given_links", readers.links.cast(LINKS))
     connection.execute("""
         create temp table links as
-        select case when alias like 'local:%' then alias else 'local:' || alias end as alias, max(person_id) as person_id
+        select case when alias like 'local:%' then alias else 'local:' || alias end as alias,
+               max(person_id) as person_id
         from given_links group by all""")
     every, paired = (_accepted(group) for group in (compiled, [c for c in compiled if len(c.spec.person) > 1]))
     connection.execute(f"""

@@ -118,6 +118,7 @@ def test_the_published_task_on_the_billing_log(real_data: Path) -> None:
         connection.register("o", outcomes)
         rows, people, hits = connection.sql("""
             select count(*), count(distinct person_id), sum(exists (
-                select 1 from o where o.person_id = i.person_id and o.at >= as_of and o.at < as_of + interval 9 day)::int)
+                select 1 from o
+                where o.person_id = i.person_id and o.at >= as_of and o.at < as_of + interval 9 day)::int)
             from i""").fetchall()[0]
     assert (rows, people, round(hits / rows, 4)) == (49_219, 1_126, 0.0393)
