@@ -26,7 +26,8 @@ class SourceConfig(_Section):
 
     known_from: 'recorded' believes each row's own recorded time (a history load); 'receipt' holds that nothing was
     known before the extract arrived (a daily feed). zone: where the feed's clock hangs, if not the service's.
-    received_at: when an extract arrived whose mapping does not find out; else its files' newest modification time.
+    received_at: when its one extract arrived, whatever the mapping finds out. Where neither says, the newest
+    modification time of its files does.
     late_after_hours: how old the feed's newest extract may be at a cut. If it is older no lists are made, unless
     `when_late` is 'warn': then they say so. Null for what is not a feed, as a history load.
     """

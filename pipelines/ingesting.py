@@ -9,15 +9,15 @@ import pandas as pd
 import pyarrow as pa
 
 from features.batch import Batch
-from features.sources.mapping import Mapping
+from features.sources.raw import fingerprint
 from features.sources.read import read_batch
-from pipelines.config import SourceConfig
 from pipelines.pages import quality_page
 from pipelines.quality import quality
 from pipelines.service import Service
 from pipelines.store import Ingested
 from pipelines.workspace import pseudonyms
 
+Tell = Callable[[str], None]
 CAPTIONS = {
     "files": "Rows read, kept, rejected and unused, by file",
     "reasons": "Why rows were rejected, unused or changed",
@@ -37,7 +37,7 @@ class IngestResult:
     report: Path | None
 
 
-def ingest(service: Service, now: datetime, tell: Callable[[str], None]) -> IngestResult:
+def ingest(service: Service, now: datetime, tell: Tell) -> IngestResult:
     """Take up every extract that has not been taken up, oldest first within each source.
 
     An extract that cannot be read raises SourceError with the ones before it taken up and itself not at all. An extract
@@ -63,14 +63,18 @@ def _take_up(
     now: datetime,
     done: list[Ingested],
     batches: list[Batch],
-    tell: Callable[[str], None],
+    tell: Tell,
 ) -> None:
+    source, history = service.config.sources[name], service.history
+    mapping = service.mapping(source)
+    if not mapping.asks_databases and history.holds(
+        name, fingerprint(path, mapping, source.zone or service.config.zone)
+    ):
+        done.append(Ingested(name, path.name, {}, already=True))
+        return
     tell(f"{name}: {path.name}")
     batch = read_extract(service, name, path)
-    history = service.history
-    if history.holds(name, batch.fingerprint):
-        done.append(Ingested(name, batch.name, {}, already=True))
-    elif batch.received_at <= now:
+    if batch.received_at <= now:
         service.identities.add(batch.identities)
         done.append(history.ingest(batch, now))
         batches.append(_counted(batch))
@@ -87,26 +91,23 @@ def read_extract(service: Service, name: str, path: Path) -> Batch:
     """One extract of a source as a batch, people by their pseudonyms."""
     source = service.config.sources[name]
     key = service.workspace.key()
-    mapping = service.mapping(source)
     return read_batch(
         path,
-        mapping,
+        service.mapping(source),
         source=name,
         pseudonym=lambda identities: pseudonyms(identities, key),
         zone=source.zone or service.config.zone,
         known_from=source.known_from,
-        received_at=_received_at(source, mapping, path),
+        received_at=source.received_at,
+        arrived_at=_arrived_at(path),
         links=service.identities.links(),
     )
 
 
-def _received_at(source: SourceConfig, mapping: Mapping, path: Path) -> datetime | None:
-    """When an extract arrived, where its mapping has no way to find out."""
-    if mapping.receipt.column or mapping.receipt.folder:
-        return source.received_at
+def _arrived_at(path: Path) -> datetime:
+    """The newest modification time of an extract's files."""
     files = [path] if path.is_file() else [file for file in path.iterdir() if file.is_file()]
-    newest = max((file.stat().st_mtime for file in files), default=0.0)
-    return source.received_at or datetime.fromtimestamp(newest, UTC)
+    return datetime.fromtimestamp(max((file.stat().st_mtime for file in files), default=0.0), UTC)
 
 
 def _report(service: Service, batches: list[Batch], now: datetime) -> Path | None:

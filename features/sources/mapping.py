@@ -240,6 +240,10 @@ class Mapping(Part):
         return value
 
     @property
+    def asks_databases(self) -> bool:
+        return any(raw.url is not None for raw in self.files.values())
+
+    @property
     def specs(self) -> Iterator[tuple[str, int, Spec]]:
         """(table, number, spec) of every spec; identities come last, under the table name ''."""
         for table, specs in (*self.tables.items(), ("", self.identities)):

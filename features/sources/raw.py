@@ -5,6 +5,7 @@ was recorded) and `_bad_at` (that it says when, unreadably).
 """
 
 import fnmatch
+import json
 import os
 import re
 from collections import Counter
@@ -28,13 +29,13 @@ OTHER = "file not in the mapping"
 @dataclass
 class Extract:
     """What was read: where (`connection`), each raw table's files by `_file`, rows rejected on reading by (file,
-    reason), rows of files that no raw table matches, and the running hash of every byte."""
+    reason), rows of files that no raw table matches, and the running hash of what databases answered."""
 
     connection: duckdb.DuckDBPyConnection
     files: dict[str, list[str]] = field(default_factory=dict)
     rejected: Counter[tuple[str, str]] = field(default_factory=Counter)
     unmapped: Counter[str] = field(default_factory=Counter)
-    digest: Any = field(default_factory=sha256)
+    answers: Any = field(default_factory=sha256)
 
 
 def read_extract(connection: duckdb.DuckDBPyConnection, folder: Path, mapping: Mapping, zone: str) -> Extract:
@@ -60,14 +61,23 @@ def _read_files(folder: Path, mapping: Mapping, extract: Extract) -> dict[str, l
     texts: dict[str, list[tuple[str, Text]]] = {name: [] for name in mapping.files}
     for path in _files(folder):
         data = path.read_bytes()
-        extract.digest.update(f"{path.name}\0{len(data)}\0".encode())
-        extract.digest.update(data)
         names = _matching(path.name, mapping)
         for name in names:
             texts[name].append((path.name, read_text(path, data, mapping.files[name])))
         if not names and re.search(r"\.(csv|txt|parquet)(\.gz)?$", path.name.lower()):
             extract.unmapped[path.name] += count_rows(path, data)
     return texts
+
+
+def fingerprint(folder: Path, mapping: Mapping, zone: str) -> str:
+    """SHA-256 of the extract's bytes, the mapping and the time zone; what a database would answer is not in it."""
+    digest = sha256(json.dumps([mapping.model_dump(mode="json"), mapping.zone or zone], sort_keys=True).encode())
+    for path in _files(folder):
+        with path.open("rb") as file:
+            digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+            while part := file.read(1 << 22):
+                digest.update(part)
+    return digest.hexdigest()
 
 
 def _files(folder: Path) -> list[Path]:
@@ -104,7 +114,7 @@ def _from_database(name: str, raw: RawTable, extract: Extract) -> Text:
         message = f"files.{name}: the database must answer the query; it gave {type(error).__name__}: check both"
         raise SourceError(message) from None
     columns = [[None if cell is None else str(cell) for cell in column] for column in zip(*rows, strict=True)]
-    extract.digest.update(repr((header, rows)).encode())
+    extract.answers.update(repr((header, rows)).encode())
     arrays = [pa.array(column, pa.string()) for column in columns] or [pa.array([], pa.string())] * len(header)
     return _text_of(name, header, arrays, raw)
 

@@ -1,10 +1,10 @@
 """Reading one extract by its mapping into a batch: canonical rows, identities, and what became of every row."""
 
-import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -17,7 +17,7 @@ from features.sources.account import account, nulls
 from features.sources.cells import literal, moment, quoted, wall_clock
 from features.sources.compile import Compiled, compile_spec
 from features.sources.mapping import HEADER, Mapping
-from features.sources.raw import Extract, raw_name, read_extract
+from features.sources.raw import Extract, fingerprint, raw_name, read_extract
 from features.sources.resolve import LINKS, Readers, identities, read_tables, resolve_people
 
 THREADS = 2
@@ -32,6 +32,7 @@ def read_batch(
     zone: str,
     known_from: Literal["recorded", "receipt"],
     received_at: datetime | None = None,
+    arrived_at: datetime | None = None,
     links: pa.Table | None = None,
 ) -> Batch:
     """Read the extract in `folder`, which may be one file.
@@ -47,21 +48,27 @@ def read_batch(
     zone = mapping.zone or zone
     with connect({}, THREADS) as connection:
         extract = read_extract(connection, folder, mapping, zone)
-        received = _receipt(folder, mapping, extract, zone, received_at)
+        found_out = _receipt(folder, mapping, extract, zone)
+        received = received_at or found_out or arrived_at
+        if received is None:
+            raise SourceError(_no_receipt(folder, mapping))
+        received = received.astimezone(UTC)
         receipt = f"timestamptz {literal(received.isoformat())}"
         compiled = _run(mapping, connection, zone, receipt)
         readers = Readers(pseudonym, LINKS.empty_table() if links is None else links, receipt, known_from == "recorded")
         resolve_people(connection, compiled, readers)
+        scopes = _scopes(mapping, extract, zone)
         return Batch(
             source=source,
             name=folder.name,
-            fingerprint=_fingerprint(extract, mapping, zone),
+            fingerprint=_fingerprint(folder, extract, mapping, zone),
             received_at=received,
             tables=read_tables(connection, compiled, readers),
             identities=identities(connection, [one for one in compiled if not one.table]),
             account=account(mapping, extract, compiled, receipt),
             nulls=nulls(mapping, extract),
-            scopes=_scopes(mapping, extract, zone),
+            scopes=scopes,
+            covers_to=scopes[0].end if scopes else None,
         )
 
 
@@ -90,32 +97,30 @@ def _execute(connection: duckdb.DuckDBPyConnection, statement: str, where: str) 
         raise ConfigError(message) from None
 
 
-def _receipt(folder: Path, mapping: Mapping, extract: Extract, zone: str, received_at: datetime | None) -> datetime:
-    """When the extract arrived: as given, or else as the mapping finds out."""
+def _receipt(folder: Path, mapping: Mapping, extract: Extract, zone: str) -> datetime | None:
+    """When the extract arrived, as the mapping finds out; null where it does not."""
     if HEADER in mapping.files:
         _refuse_other_headers(mapping, extract)
-    if received_at is not None:
-        return received_at.astimezone(UTC)
     rule = mapping.receipt
     if rule.column is not None:
         text = quoted(rule.column)
         select = moment(text, wall_clock(text, mapping.date_formats), zone)
         found = extract.connection.sql(f"select {select} from {raw_name(HEADER)}").fetchall()
         if found and found[0][0] is not None:
-            return _as_utc(found[0][0])
+            return cast(datetime, found[0][0])
     if rule.folder is not None and (day := _day_named(folder.name, rule.folder)) is not None:
-        return datetime.combine(day, rule.time, tzinfo=ZoneInfo(zone)).astimezone(UTC)
+        return datetime.combine(day, rule.time, tzinfo=ZoneInfo(zone))
+    return None
+
+
+def _no_receipt(folder: Path, mapping: Mapping) -> str:
+    rule = mapping.receipt
     places = [f"header column '{rule.column}'"] if rule.column else []
     places += [f"folder name like {rule.folder}"] if rule.folder else []
-    message = (
+    return (
         f"{folder.name} must say when it was received ({' or '.join(places) or 'its mapping has no receipt'}); "
         "it does not: give the time of receipt"
     )
-    raise SourceError(message)
-
-
-def _as_utc(value: datetime) -> datetime:
-    return value.astimezone(UTC)
 
 
 def _day_named(name: str, pattern: str) -> datetime | None:
@@ -135,9 +140,9 @@ def _refuse_other_headers(mapping: Mapping, extract: Extract) -> None:
         raise SourceError(message)
 
 
-def _fingerprint(extract: Extract, mapping: Mapping, zone: str) -> str:
-    extract.digest.update(json.dumps([mapping.model_dump(mode="json"), zone], sort_keys=True).encode())
-    return str(extract.digest.hexdigest())
+def _fingerprint(folder: Path, extract: Extract, mapping: Mapping, zone: str) -> str:
+    found = fingerprint(folder, mapping, zone)
+    return sha256(f"{found} {extract.answers.hexdigest()}".encode()).hexdigest() if mapping.asks_databases else found
 
 
 def _scopes(mapping: Mapping, extract: Extract, zone: str) -> tuple[Scope, ...]:

@@ -99,7 +99,7 @@ def _practice(trust: Trust, rng: np.random.Generator) -> Sheet:
         "GPRegistration_EndDate": blank(count),
         "Recorded_DateTime": stamp(recorded),
     }
-    return _of_people("CYP002", recorded, np.arange(count), columns)
+    return _of_people("CYP002", recorded, np.arange(count), columns, "person")
 
 
 def _accommodation(trust: Trust) -> Sheet:
@@ -111,4 +111,4 @@ def _accommodation(trust: Trust) -> Sheet:
         "AccommStatus_Date": day_of(recorded),
         "Recorded_DateTime": stamp(recorded),
     }
-    return _of_people("CYP003", recorded, np.arange(count), columns)
+    return _of_people("CYP003", recorded, np.arange(count), columns, "person")

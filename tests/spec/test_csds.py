@@ -93,44 +93,18 @@ def test_attendance_is_seen_not_seen_or_unknown(tmp_path: Path) -> None:
     assert reasons(batch, "note", "CYP201") == {"unknown code: status": 1, "unknown code: seen": 1}
 
 
-MECHANISMS = """
-code | medium
-01   | face_to_face
-1    | face_to_face
-02   | telephone
-11   | video
-09   | message
-98   | other
-     |
-"""
-
-
 def test_mechanism(tmp_path: Path) -> None:
-    lines = rows_of(MECHANISMS)
-    batch = one_contact_each(tmp_path, "ConsMechanism", [line["code"] for line in lines])
-    assert values(rows(batch, "contacts", by="occurred_at"), "medium") == [line["medium"] or None for line in lines]
-
-
-DURATIONS = """
-minutes | reads as
-30      | 30
-0       |
-720     | 720
-721     |
-ten     |
-nan     |
-"""
+    mediums = {"01": "face_to_face", "1": "face_to_face", "02": "telephone", "11": "video", "09": "message", "": None}
+    batch = one_contact_each(tmp_path, "ConsMechanism", list(mediums))
+    assert values(rows(batch, "contacts", by="occurred_at"), "medium") == list(mediums.values())
 
 
 def test_an_implausible_duration_is_null_and_counted(tmp_path: Path) -> None:
-    lines = rows_of(DURATIONS)
-    batch = one_contact_each(tmp_path, "CareContact_Duration", [line["minutes"] for line in lines])
-    expected = [float(line["reads as"]) if line["reads as"] else None for line in lines]
-    assert values(rows(batch, "contacts", by="occurred_at"), "duration_minutes") == expected
-    assert reasons(batch, "note", "CYP201") == {
-        "implausible, set to null: duration_minutes": 2,
-        "not a number, set to null: duration_minutes": 2,
-    }
+    minutes = {"30": 30.0, "0": None, "720": 720.0, "721": None, "ten": None, "nan": None}
+    batch = one_contact_each(tmp_path, "CareContact_Duration", list(minutes))
+    assert values(rows(batch, "contacts", by="occurred_at"), "duration_minutes") == list(minutes.values())
+    told = {"implausible, set to null: duration_minutes": 2, "not a number, set to null: duration_minutes": 2}
+    assert reasons(batch, "note", "CYP201") == told
 
 
 UNSCHEDULED = """
@@ -211,11 +185,6 @@ def test_versions_known_on_receipt(tmp_path: Path) -> None:
     found = rows(read(tmp_path, known_from="receipt", CYP201=TRAIL), "contacts")
     assert values(found, "deleted") == [True]
     assert values(found, "known_from") == [london("2026-02-10 06:00")]
-
-
-def test_a_contact_without_a_recorded_time_is_known_on_receipt(tmp_path: Path) -> None:
-    batch = read(tmp_path, CYP201="CareContactID | ServiceRequestID | Contact_Date\nC1 | R1 | 2026-01-05")
-    assert values(rows(batch, "contacts"), "known_from") == [london("2026-02-10 06:00")]
 
 
 def test_one_contact_id_under_two_referrals_is_two_contacts(tmp_path: Path) -> None:
@@ -417,14 +386,11 @@ def test_a_folder_holds_one_submission(tmp_path: Path, rows_given: int, found: s
         read(tmp_path, CYP000="\n".join([header, *[row] * rows_given]))
 
 
-def test_no_contacts_is_no_error(tmp_path: Path) -> None:
+def test_no_contacts_is_no_error_and_what_has_no_recorded_time_is_known_on_receipt(tmp_path: Path) -> None:
     batch = read(tmp_path)
     assert "contacts" not in batch.tables
     assert values(rows(batch, "referrals"), "team_id") == ["T1"]
-
-
-def test_identities_are_kept_apart(tmp_path: Path) -> None:
-    found = read(tmp_path).identities.to_pylist()
-    assert [(row["person_id"], row["nhs_number"], row["local_id"]) for row in found] == [
-        (ids(["nhs:9990000018"])[0], "9990000018", "RYX:P1")
+    assert values(rows(batch, "referrals"), "known_from") == [london("2026-02-10 06:00")]
+    assert batch.identities.select(["nhs_number", "local_id"]).to_pylist() == [
+        {"nhs_number": "9990000018", "local_id": "RYX:P1"}
     ]
