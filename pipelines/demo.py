@@ -40,12 +40,15 @@ def run_demo(config_path: Path, config: ServiceConfig, out: Console, telling: Te
         tell("its own server, in this process")
     given: dict[str, Any] = {"config": str(config_path), "workspace": str(workspace.root)}
     with telling("Ingesting the extracts") as tell:
-        ingested = flows.ingest(now=as_of, tell=tell, **given)
+        flows.progress.listener = tell
+        ingested = flows.ingest(now=as_of, **given)
     with telling("Training and judging the model") as tell:
-        trained = flows.train(as_of=as_of, tell=tell, **given)
+        flows.progress.listener = tell
+        trained = flows.train(as_of=as_of, **given)
     for day in (as_of - timedelta(days=1), as_of):
         with telling(f"Lists for {day:%d-%b-%Y}") as tell:
-            published = flows.daily(as_of=day, now=day, tell=tell, **given).published
+            flows.progress.listener = tell
+            published = flows.daily(as_of=day, now=day, **given).published
     _say_where(out, workspace, summary, ingested, trained, published)
     out.print(f"\nThe whole demonstration took {time.perf_counter() - start:.0f} seconds.")
 
@@ -69,12 +72,14 @@ def _say_where(out: Console, workspace: Workspace, summary: Any, ingested: Any, 
     figures = trained.evidence.metrics
     out.print(
         f"\n{summary.people:,} simulated people, {ingested.rows:,} rows kept and {ingested.rejected:,} rejected; "
-        f"{published.listed} people on {published.teams} lists."
+        f"{published.listed} people on {published.teams} lists.",
+        soft_wrap=True,
     )
     out.print(
         f"Judged on later days: AUROC {figures['auroc']:.3f}, average precision {figures['average_precision']:.3f}, "
         f"{figures['ppv']:.1%} of those listed admitted within nine days ({figures['lift']:.1f} times as many "
-        "as among the whole caseload)."
+        "as among the whole caseload).",
+        soft_wrap=True,
     )
     root = workspace.root
     latest = workspace.lists / "latest"

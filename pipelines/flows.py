@@ -58,42 +58,51 @@ score_task = _task(steps.score, retries=2)
 publish_task = _task(steps.publish)
 
 
-def _quiet(_said: str) -> None:
-    """Prefect's pages show progress by task; the words are for the command line."""
+class Progress:
+    """Where the steps' progress goes: nowhere, since Prefect's pages show it by task, unless someone listens."""
+
+    listener: Callable[[str], None] | None = None
+
+    def tell(self, words: str) -> None:
+        if self.listener is not None:
+            self.listener(words)
+
+
+progress = Progress()
 
 
 @flow(name="ingest", persist_result=False)
-def ingest(config: str, now: datetime, workspace: str | None = None, tell: Any = _quiet) -> IngestResult:
+def ingest(config: str, now: datetime, workspace: str | None = None) -> IngestResult:
     """Every new extract into the history."""
     loaded = load_config(Path(config), Path(workspace) if workspace else None)
-    done = ingest_task(loaded, now, tell)
+    done = ingest_task(loaded, now, progress.tell)
     create_markdown_artifact(f"{len(done.ingested)} extracts, {done.rows:,} rows kept, {done.rejected:,} rejected")
     return done
 
 
 @flow(name="train", persist_result=False)
-def train(config: str, as_of: datetime, workspace: str | None = None, tell: Any = _quiet) -> Trained:
+def train(config: str, as_of: datetime, workspace: str | None = None) -> Trained:
     """A new champion with its evidence."""
     loaded = load_config(Path(config), Path(workspace) if workspace else None)
-    trained = train_task(loaded, as_of, tell)
+    trained = train_task(loaded, as_of, progress.tell)
     figures = "\n".join(f"- {name}: {value:.4g}" for name, value in sorted(trained.evidence.metrics.items()))
     create_markdown_artifact(f"Model {trained.version}, {trained.lead} leads\n\n{figures}")
     return trained
 
 
 @flow(name="daily", persist_result=False)
-def daily(config: str, as_of: datetime, now: datetime, workspace: str | None = None, tell: Any = _quiet) -> Day:
+def daily(config: str, as_of: datetime, now: datetime, workspace: str | None = None) -> Day:
     """Ingest, score, publish; where that fails, mark the lists that stand as stale."""
     loaded = load_config(Path(config), Path(workspace) if workspace else None)
     with steps.or_marked_stale(loaded, as_of):
-        ingest_task(loaded, now, tell)
-        day = publish_task(loaded, score_task(loaded, as_of, tell))
+        ingest_task(loaded, now, progress.tell)
+        day = publish_task(loaded, score_task(loaded, as_of, progress.tell))
     create_markdown_artifact(f"{day.published.teams} lists, {day.published.listed} people listed")
     return day
 
 
 @flow(name="evaluate", persist_result=False)
-def evaluate(config: str, workspace: str | None = None, tell: Any = _quiet) -> Evidence:
+def evaluate(config: str, workspace: str | None = None) -> Evidence:
     """The champion's evidence, written again."""
     loaded = load_config(Path(config), Path(workspace) if workspace else None)
-    return evaluate_task(loaded, tell)
+    return evaluate_task(loaded, progress.tell)
