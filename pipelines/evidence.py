@@ -70,7 +70,7 @@ def shown(judged: Evaluation) -> dict[str, pd.DataFrame]:
     overall = judged.overall.assign(shown=_with_interval(judged.overall))
     lead_time = judged.lead_time.assign(shown=_with_interval(judged.lead_time, "share"))
     notice = judged.notice.assign(shown=_with_interval(judged.notice, "share"))
-    notices = {days: f"{days} day{'s' * (days > 1)} or more" for days in sorted(notice["days_before"].unique())}
+    notices = {n: f"{n} day or more" if n == 1 else f"{n} days or more" for n in sorted(notice["days_before"].unique())}
     return {
         "overall": _wide(overall, "measure", {name: name.replace("_", " ") for name in SHOWN_MEASURES}),
         "lead_time": _wide(lead_time, "days_before", {n: f"day -{n}" for n in range(9, 0, -1)}),

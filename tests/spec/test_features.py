@@ -80,7 +80,8 @@ def test_a_window_keeps_its_hour_across_a_clock_change(history, cut, first_insid
     ],
 )
 def test_only_the_version_in_force_at_the_cut_counts(history, known_from, known_to, counted):
-    drawn = f"person_id | occurred_at | seen | known_from | known_to\n1 | 2026-01-03 09:00 | yes | {known_from} | {known_to}"
+    columns = "person_id | occurred_at | seen | known_from | known_to"
+    drawn = f"{columns}\n1 | 2026-01-03 09:00 | yes | {known_from} | {known_to}"
     assert made(history(contacts=drawn))["count_visit_7d"] == counted
 
 
