@@ -162,12 +162,13 @@ class Filler:
             text = f"(case when substr({text}, 1, 10) not in ({listed(self.no_date)}) then {text} end)"
         clock = wall_clock(text, self.formats)
         if column.type == "date":
-            return self._believed(column, text, f"{clock}::date", decisive, {})
+            return self._believed(column, text, self.step(f"{clock}::date"), decisive, {})
         if cell.time is not None:
             return self._timed(column, cell, text, clock, decisive)
         if cell.whole_days:
-            return self._believed(column, text, to_utc(f"date_trunc('day', {clock})", self.zone), decisive, {})
-        return self._believed(column, text, moment(text, clock, self.zone), decisive, {})
+            day = self.step(f"date_trunc('day', {clock})")
+            return self._believed(column, text, to_utc(day, self.zone), decisive, {})
+        return self._believed(column, text, moment(self.step(text), self.step(clock), self.zone), decisive, {})
 
     def _timed(self, column: Column, cell: Cell, text: str, clock: str, decisive: bool) -> Filled:
         given = self.refer(cell.time or "")
@@ -181,11 +182,14 @@ class Filler:
             local = f"({clock}::date + {time} + interval 1 day * coalesce({time} < {begun}, false)::integer)"
             text = f"case when {time} is not null then {text} end"
             notes = {f"time unreadable, set to null: {column.name}": unreadable}
-        return self._believed(column, text, to_utc(local, self.zone), decisive, notes)
+        return self._believed(column, text, to_utc(self.step(local), self.zone), decisive, notes)
 
-    def _believed(self, column: Column, text: str, value: str, decisive: bool, notes: dict[str, str]) -> Filled:
-        """A date that is there, can be read and can be true; an indecisive one that is not becomes null."""
-        given, found = self.step(f"{text} is not null"), self.step(value)
+    def _believed(self, column: Column, text: str, found: str, decisive: bool, notes: dict[str, str]) -> Filled:
+        """A date that is there, can be read and can be true; an indecisive one that is not becomes null.
+
+        `found` is made of steps: reading a date twice in one expression takes DuckDB longer to plan than to do.
+        """
+        given = self.step(f"{text} is not null")
         unreadable = f"{given} and {found} is null"
         implausible = f"({found} < {OLDEST} or {found} > {self.receipt} + interval {YEARS_AHEAD} year)"
         if decisive:
