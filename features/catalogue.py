@@ -33,6 +33,8 @@ PERSONAL = (
     "season_cos",
     "season_sin",
 )
+DEFINITIONS = "1"
+"""To be raised whenever the code changes what an aggregate or a personal fact means: models then refuse old tables."""
 DIRECTIONS = {"up": 1, "down": -1, "none": 0}
 PLACEHOLDER = re.compile(r"\{(\w+)(?::([^}]*))?\}")
 
@@ -88,14 +90,20 @@ class Feature(_Data):
 
 
 class Sentence(_Data):
-    """`say` is used when every feature named in `when` is known and not zero; the first that fits is taken."""
+    """`say` is used when every feature named in `when` is known and not zero; the first that fits is taken.
+
+    known: features that must be known, zero or not. reassures: true where it says that nothing is the matter; it is
+    then no reason for listing anyone.
+    """
 
     say: str
     when: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+    reassures: bool = False
 
     @property
     def names(self) -> set[str]:
-        return {*self.when, *(match[1] for match in PLACEHOLDER.finditer(self.say))}
+        return {*self.when, *self.known, *(match[1] for match in PLACEHOLDER.finditer(self.say))}
 
 
 class Family(_Data):
@@ -113,7 +121,7 @@ class Catalogue(_Data):
     @cached_property
     def contract(self) -> Contract:
         definitions = "\n".join(f"{name}: {event.model_dump_json()}" for name, event in sorted(self.events.items()))
-        return make_contract(self.infos(), definitions)
+        return make_contract(self.infos(), f"{DEFINITIONS}\n{definitions}")
 
     def infos(self) -> Iterator[FeatureInfo]:
         for name, family in self.families.items():
@@ -125,12 +133,16 @@ class Catalogue(_Data):
         """The longest look-back, in days."""
         return max((info.days for info in self.infos()), default=0)
 
-    def sentence(self, family: str, row: Mapping[str, float]) -> str:
-        """What a nurse would say of this family, given the row's features."""
+    def sentence(self, family: str, row: Mapping[str, float], cut_share: float = 0.0) -> str:
+        """What a nurse would say of this family as a reason, given the row's features; empty where it is none.
+
+        cut_share: the share of the cut's own day that had passed, so that "yesterday" is the calendar's.
+        """
         for sentence in self.families[family].sentences:
-            if all(_known(row[name]) and row[name] != 0 for name in sentence.when):
-                return fill(sentence.say, row)
-        return self.families[family].title
+            known = all(_known(row[name]) for name in (*sentence.when, *sentence.known))
+            if known and all(row[name] != 0 for name in sentence.when):
+                return "" if sentence.reassures else fill(sentence.say, row, cut_share)
+        return ""
 
 
 def load_catalogue(text: str, where: str) -> Catalogue:
@@ -150,14 +162,14 @@ def load_catalogue(text: str, where: str) -> Catalogue:
     return catalogue
 
 
-def fill(template: str, row: Mapping[str, float]) -> str:
+def fill(template: str, row: Mapping[str, float], cut_share: float = 0.0) -> str:
     """Put values into `{name}`, `{name:noun}` (counted, in the plural where due) and `{name:ago}` (days as words)."""
 
     def word(match: re.Match[str]) -> str:
         value, form = row[match[1]], match[2] or ""
         if not _known(value):
             return "no record"
-        return _ago(value) if form == "ago" else _counted(value, form)
+        return _ago(value, cut_share) if form == "ago" else _counted(value, form)
 
     return PLACEHOLDER.sub(word, template)
 
@@ -183,9 +195,10 @@ def _plural(noun: str) -> str:
     return head + "s" + "".join(tail)
 
 
-def _ago(days: float) -> str:
-    whole = math.floor(days)
-    return {0: "in the last day", 1: "yesterday"}.get(whole, f"{whole} days ago")
+def _ago(days: float, cut_share: float) -> str:
+    """Calendar days: what lies less than `cut_share` back was today."""
+    whole = math.ceil(days - cut_share) if days > cut_share else 0
+    return {0: "today", 1: "yesterday"}.get(whole, f"{whole} days ago")
 
 
 def _check_events(catalogue: Catalogue, where: str) -> None:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from features.build import window_starts
 from features.frames import connect, to_frame
 
+ON_CASELOAD = "on the caseload"
 EXCLUSIONS = ("no team named", "service not scored", "under age", "died", "in hospital", "no recent activity")
 """Why a person with an open referral is not on the caseload, in the order in which the reasons are looked for."""
 
@@ -37,9 +38,10 @@ def caseload(
     """Memberships and exclusions at each cut.
 
     every: where above 1, each person is looked at on one cut in `every`, which one following from their pseudonym.
-    Returns memberships (person_id, as_of, team_id, days_on_caseload, last_seen; the last null where the team has not
-    seen the person within `active_days`), and exclusions (as_of, team_id, reason, people): for each team everyone with
-    an open referral to it is counted once, under one of `EXCLUSIONS` or "on the caseload".
+    Returns memberships (person_id, as_of, team_id, days_on_caseload, last_seen, last_seen_by; the last two, moment and
+    medium, null where the team has not seen the person within `active_days`), and exclusions (as_of, team_id, reason,
+    people): for each team everyone with an open referral to it is counted once, under one of `EXCLUSIONS` or
+    "on the caseload".
     """
     moments = window_starts(cuts, [rules.active_days, rules.believed_stay_days], zone)
     moments["turn"] = range(len(moments))
@@ -70,7 +72,9 @@ def _judged_sql(rules: CaseloadRules, zone: str, every: int) -> str:
             select distinct person_id, as_of, active_from, believed_from from open_referrals
         ),
         held as (
-            select t.person_id, t.as_of, c.team_id, max(c.occurred_at) as last_seen
+            select t.person_id, t.as_of, c.team_id, max(c.occurred_at) as last_contact,
+                   max(c.occurred_at) filter (where c.seen) as last_seen,
+                   arg_max(c.medium, c.occurred_at) filter (where c.seen) as last_seen_by
             from people_then t join contacts c
               on c.person_id = t.person_id and c.occurred_at >= t.active_from and c.occurred_at < t.as_of
              and c.known_from <= t.as_of and (c.known_to is null or t.as_of < c.known_to)
@@ -85,6 +89,13 @@ def _judged_sql(rules: CaseloadRules, zone: str, every: int) -> str:
              and (p.known_to is null or t.as_of < p.known_to)
             group by t.person_id, t.as_of
         ),
+        hospital_deaths as (
+            select t.person_id, t.as_of, min(s.discharged_at) as died_at
+            from people_then t join stays s
+              on s.person_id = t.person_id and s.discharge_method = '4' and s.discharged_at < t.as_of
+             and s.known_from <= t.as_of and (s.known_to is null or t.as_of < s.known_to)
+            group by t.person_id, t.as_of
+        ),
         inpatients as (
             select distinct t.person_id, t.as_of from people_then t join stays s
               on s.person_id = t.person_id and s.admitted_at < t.as_of
@@ -92,27 +103,28 @@ def _judged_sql(rules: CaseloadRules, zone: str, every: int) -> str:
              and s.known_from <= t.as_of and (s.known_to is null or t.as_of < s.known_to)
              and coalesce(s.patient_class, '1') in ('1', '5')
         ),
-        busy as (select person_id, as_of, max(last_seen) as last_seen from held group by person_id, as_of)
-        select o.person_id, o.as_of, o.team_id, h.last_seen,
+        busy as (select person_id, as_of, max(last_contact) as last_contact from held group by person_id, as_of)
+        select o.person_id, o.as_of, o.team_id, h.last_seen, h.last_seen_by,
                (epoch_us(o.as_of) - epoch_us(o.since)) / 86400e6 as days_on_caseload,
                case when o.team_id is null then 1
                     when o.left_out then 2
                     when a.birth_date + to_years({rules.least_age}) > (o.as_of at time zone '{zone}')::date then 3
-                    when a.died_at < o.as_of then 4
+                    when least(a.died_at, d.died_at) < o.as_of then 4
                     when i.person_id is not null then 5
-                    when b.last_seen is null and o.newest < o.active_from then 6
+                    when b.last_contact is null and o.newest < o.active_from then 6
                     else 0 end as reason
         from open_referrals o
         left join held h using (person_id, as_of, team_id)
         left join about a using (person_id, as_of)
+        left join hospital_deaths d using (person_id, as_of)
         left join inpatients i using (person_id, as_of)
         left join busy b using (person_id, as_of)"""
 
 
 MEMBERSHIPS_SQL = """
-    select person_id, as_of, team_id, days_on_caseload, last_seen from judged
+    select person_id, as_of, team_id, days_on_caseload, last_seen, last_seen_by from judged
     where reason = 0 order by as_of, team_id, person_id"""
 
 EXCLUSIONS_SQL = f"""
-    select as_of, team_id, {["on the caseload", *EXCLUSIONS]!r}[reason + 1] as reason, count(*)::int as people
+    select as_of, team_id, {[ON_CASELOAD, *EXCLUSIONS]!r}[reason + 1] as reason, count(*)::int as people
     from judged group by as_of, team_id, judged.reason order by as_of, team_id, judged.reason"""

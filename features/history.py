@@ -9,6 +9,7 @@ begins for the other at the same moment, so each person's rows can be read alone
 
 from collections.abc import Iterable
 
+import pandas as pd
 import pyarrow as pa
 
 from features.frames import query
@@ -23,11 +24,6 @@ STORED = (
 
 VERSION_ORDER = "known_from, batch, sequence, deleted desc"
 """Of two versions known at the same moment the later batch's wins; leaving one person precedes joining another."""
-
-LATEST = """
-            select * from held
-            qualify row_number() over (
-                partition by row_id order by known_from desc, batch desc, sequence desc, deleted) = 1"""
 
 
 def stored_schema(table: Table) -> pa.Schema:
@@ -86,32 +82,46 @@ def versions(table: Table, stored: pa.Table) -> pa.Table:
     return query(sql, stored=stored).cast(history_schema(table))
 
 
+def standing(table: Table, held: pa.Table) -> pa.Table:
+    """The last version of each row in `held`, without the rows that it deletes."""
+    sql = """
+        select * from held
+        qualify not deleted and row_number() over (
+            partition by row_id order by known_from desc, batch desc, sequence desc, deleted) = 1"""
+    return query(sql, held=held).cast(stored_schema(table))
+
+
 def moved(table: Table, held: pa.Table, merges: pa.Table) -> pa.Table:
-    """The rows in force for people who turn out to be someone else, as rows of that someone, for `additions`.
+    """The rows that stand for people who turn out to be someone else, as rows of that someone, for `additions`.
 
     merges: person_id, merged_into, known_from. The people table is not moved: both people keep their own row.
     """
     names = ", ".join(f"h.{name}" for name in table.names)
     sql = f"""
-        with latest as ({LATEST}
-        )
         select h.row_id, m.merged_into as person_id, m.known_from, false as deleted, -1::bigint as sequence, {names}
         from latest h join merges m using (person_id)
-        where not h.deleted and h.known_from <= m.known_from"""
-    return query(sql, held=held, merges=merges).cast(batch_schema(table))
+        where h.known_from <= m.known_from"""
+    return query(sql, latest=standing(table, held), merges=merges).cast(batch_schema(table))
 
 
-def vanished(table: Table, held: pa.Table, fresh: pa.Table, known_from: object) -> pa.Table:
-    """Deletions, known at `known_from`, of the rows in `held` that `fresh`, which claims to be complete, leaves out."""
+def merged(people: pa.Table) -> pd.DataFrame:
+    """person_id, merged_into of everyone whom the latest of these versions finds to be someone else."""
+    sql = """
+        select person_id, merged_into from people
+        where merged_into is not null and known_to is null order by person_id"""
+    frame: pd.DataFrame = query(sql, people=people).to_pandas()
+    return frame
+
+
+def vanished(table: Table, latest: pa.Table, fresh: pa.Table, known_from: object) -> pa.Table:
+    """Deletions, known at `known_from`, of the standing rows that `fresh`, which claims to be complete, leaves out."""
     columns = ", ".join(f"h.{name}" for name in table.names)
     sql = f"""
-        with latest as ({LATEST}
-        )
         select h.row_id, h.person_id, moment.known_from, true as deleted, -1::bigint as sequence, {columns}
         from latest h anti join fresh using (row_id), moment
-        where not h.deleted and h.known_from < moment.known_from"""
+        where h.known_from < moment.known_from"""
     moment = pa.table({"known_from": pa.array([known_from], pa.timestamp("us", tz="UTC"))})
-    return query(sql, held=held, fresh=fresh.select(["row_id"]), moment=moment).cast(batch_schema(table))
+    return query(sql, latest=latest, fresh=fresh.select(["row_id"]), moment=moment).cast(batch_schema(table))
 
 
 def empty_history(names: Iterable[str] = TABLES) -> dict[str, pa.Table]:

@@ -14,6 +14,8 @@ from features.schema import EMERGENCY_METHODS
 from features.windows import HORIZON_DAYS
 
 LAG_QUANTILE = 0.95
+SETTLED_DAYS = 30
+"""After so many days hardly any admission is still to be told."""
 
 
 class OutcomeRules(BaseModel):
@@ -69,14 +71,39 @@ def inpatient_spells(
                coalesce(bool_or(not continues and method in ({_listed(rules.emergency_methods)})), false) as emergency,
                min(known_first) as known_from
         from spells group by person_id, spell order by person_id, admitted_at"""
-    moment = pd.DataFrame({"matured_at": pd.Series([matured_at], dtype="datetime64[us, UTC]")})
-    frame: pd.DataFrame = query(sql, stays=stays, moment=moment).to_pandas()
+    frame: pd.DataFrame = query(sql, stays=stays, moment=_moment(matured_at)).to_pandas()
     return frame
 
 
+def deaths_known(people: pa.Table, stays: pa.Table, matured_at: datetime) -> pd.DataFrame:
+    """person_id, died_at of everyone known at `matured_at` to have died, at home or in hospital."""
+    sql = """
+        with known as (
+            select person_id, died_at from people, moment m
+            where known_from <= m.matured_at and (known_to is null or m.matured_at < known_to)
+            union all
+            select person_id, discharged_at as died_at from stays, moment m
+            where discharge_method = '4'
+              and known_from <= m.matured_at and (known_to is null or m.matured_at < known_to)
+        )
+        select person_id, min(died_at) as died_at from known where died_at is not null
+        group by person_id order by person_id"""
+    frame: pd.DataFrame = query(sql, people=people, stays=stays, moment=_moment(matured_at)).to_pandas()
+    return frame
+
+
+def _moment(matured_at: datetime) -> pd.DataFrame:
+    return pd.DataFrame({"matured_at": pd.Series([matured_at], dtype="datetime64[us, UTC]")})
+
+
 def admission_lag_days(spells: pd.DataFrame, rules: OutcomeRules) -> float:
-    """The measured lag (days) within which `rules.lag_quantile` of emergency admissions became known; 0 without any."""
+    """The measured lag (days) within which `rules.lag_quantile` of emergency admissions became known; 0 without any.
+
+    The latest admissions are left out: of those only the ones told early are in.
+    """
     mine = spells[spells["emergency"]]
+    settled = mine[mine["admitted_at"] < mine["known_from"].max() - pd.Timedelta(days=SETTLED_DAYS)]
+    mine = settled if len(settled) else mine
     lags = (mine["known_from"] - mine["admitted_at"]).dt.total_seconds().to_numpy() / 86400
     return float(np.quantile(lags, rules.lag_quantile)) if len(lags) else 0.0
 
@@ -101,6 +128,7 @@ def label(
     keyed = index[["person_id", "as_of"]].reset_index(drop=True)
     keyed["row"] = range(len(keyed))
     keyed["who"] = _followed(keyed["person_id"], merges)
+    deaths = deaths.assign(person_id=_followed(deaths["person_id"], merges))
     ends = window_starts(keyed["as_of"], [-HORIZON_DAYS], zone).rename(columns={f"start_{-HORIZON_DAYS}": "until"})
     sql = """
         select k.row, min(s.admitted_at) filter (where s.emergency and s.admitted_at >= k.as_of) as admitted_at,

@@ -57,6 +57,15 @@ class Contract:
             )
             raise ContractError(message)
 
+    def require(self, other: "Contract", whose: str) -> None:
+        """Raise ContractError unless `other` means the same by every feature."""
+        if other.fingerprint != self.fingerprint:
+            message = (
+                f"The {whose} has contract {other.fingerprint[:12]}, the catalogue {self.fingerprint[:12]}: they mean "
+                "different things by their features. Retrain, or restore the catalogue that it was trained with."
+            )
+            raise ContractError(message)
+
     def to_json(self) -> str:
         content = {"fingerprint": self.fingerprint, "features": [asdict(feature) for feature in self.features]}
         return json.dumps(content, indent=1, sort_keys=True) + "\n"

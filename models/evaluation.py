@@ -19,6 +19,7 @@ from models.ranking import Capacities, tie_order
 ROW_MEASURES = ("auroc", "average_precision")
 RISK_MEASURES = ("log_loss", "brier", "expected_over_observed", "calibration_intercept", "calibration_slope")
 LIST_MEASURES = ("ppv", "recall", "lift", "nne")
+SETTLED = ("usable", "already_admitted")
 NOTICE_DAYS = (1, 2, 3, 5)
 EPISODE_GAP_DAYS = 3
 THRESHOLDS = tuple(percent / 100 for percent in range(1, 11))
@@ -32,15 +33,22 @@ Measures = tuple[tuple[str, ...], Callable[[Floats | None], list[float]]]
 class Evaluation:
     """Tidy frames; low and high are 95% intervals from a bootstrap over people.
 
+    A place's outcome is settled where its row is 'usable' or 'already_admitted'. Someone who was in hospital already
+    took a place and could not be a hit: such places count in the denominator of ppv, nne and lift (whose base is the
+    rate of all settled rows). Recall is of the usable rows' admissions; discrimination, calibration, decisions and
+    risks are of usable rows alone.
+
     overall: model, measure, value, low, high. differences: the same, for the lead minus the model.
-    teams: team_id, rows, people, admissions, listed, hits, ppv, low, high, recall, expected, observed (the lead's).
+    teams (the lead's): team_id; rows, people, admissions of usable rows; listed (settled places), hits, ppv, low, high,
+    recall; expected and observed admissions of usable rows.
     lead_time: model, days_before (1 .. 9), admissions (of people on a caseload that day), listed, share, low, high.
     notice: model, days_before, admissions (all), listed on at least one day so long before or longer, share, low, high.
     episodes: model, lists, people, episodes (runs on one list, gaps of up to 3 days bridged), new_per_list, mean_days,
     ppv (episodes with an admission to follow). calibration: rows, predicted, observed, low, high, by tenths of risk.
     decisions: threshold, net_benefit, treat_all (true positives per row). risks: low, high, rows, positives.
-    precision_recall: model, recall, precision. counts: numbers by name; rows, people and admissions of usable rows, and
-    those left out of every measure: already admitted at list time, immature, unlabelled.
+    precision_recall: model, recall, precision. counts: numbers by name; rows, people and admissions of usable rows;
+    settled places listed, and those of them already admitted; and the rows that were already admitted, immature or
+    unlabelled, of which the last two are left out of every measure.
     """
 
     lead: str
@@ -96,14 +104,14 @@ def evaluate(
     """Judge `scores` (person_id, as_of, score, risk), called `lead`, on every cut that they cover.
 
     labels: person_id, as_of, label, admitted_at, state, and died where known. memberships: the caseloads; everyone on
-    them who is scored competes for a place, and only 'usable' rows are counted as hit or miss. comparators: person_id,
-    as_of and one column of scores a rule or model, for the same rows. key: breaks ties as the lists do.
+    them who is scored competes for a place, and a place is a hit, or not, once its outcome is settled. comparators:
+    person_id, as_of and one column of scores a rule or model, for the same rows. key: breaks ties as the lists do.
     NotReadyError where no usable row has an admission, or all have.
     """
     draws = resampling or Resampling()
     rows, names = _rows(scores, labels, comparators, lead, key)
     listing = _listings(rows, memberships, names, capacities)
-    usable, places = (frame[frame["state"] == "usable"] for frame in (rows, listing))
+    usable, places = rows[rows["state"] == "usable"], _settled(listing)
     _check_outcomes(usable)
     overall, differences = _overall(usable, places, names, draws)
     days = _admission_days(places, names)
@@ -114,12 +122,12 @@ def evaluate(
         teams=_teams(places, draws),
         lead_time=_lead_time(days, names, draws),
         notice=_notice(days, names, draws),
-        episodes=_episodes(listing, names),
+        episodes=_episodes(places, names),
         calibration=_calibration(usable, draws),
         decisions=_decisions(usable),
         risks=_risks(usable),
         precision_recall=_precision_recall(usable, names),
-        counts=_counts(rows, listing, usable),
+        counts=_counts(rows, places, usable),
     )
 
 
@@ -157,6 +165,12 @@ def _listings(
         listed = metrics.top_of_groups(group, places[column], places["tie"], room[group])
         places[_listed(model)] = listed
     return places.assign(group=group, listed=places[_listed(next(iter(names)))])
+
+
+def _settled(listing: pd.DataFrame) -> pd.DataFrame:
+    """Places whose outcome is known; the label is 1 for a hit, and an admission found to be past is none."""
+    places = listing[listing["state"].isin(SETTLED)]
+    return places.assign(label=((places["label"] == 1) & (places["state"] == "usable")).astype(np.int64))
 
 
 def _listed(model: str) -> str:
@@ -232,10 +246,11 @@ def _teams(places: pd.DataFrame, resampling: Resampling) -> pd.DataFrame:
     for team, held in places.groupby("team_id", sort=True):
         shown = held[held["listed"]]
         ppv, low, high = resampling.rate(shown["label"], shown["person_id"])
-        hits, positives = int(shown["label"].sum()), int(held["label"].sum())
+        usable = held[held["state"] == "usable"]
+        hits, positives = int(shown["label"].sum()), int(usable["label"].sum())
         recall = hits / positives if positives else float("nan")
-        sizes = (len(held), held["person_id"].nunique(), _admissions(held), len(shown), hits)
-        rows.append((team, *sizes, ppv, low, high, recall, float(held["risk"].sum()), positives))
+        sizes = (len(usable), usable["person_id"].nunique(), _admissions(usable), len(shown), hits)
+        rows.append((team, *sizes, ppv, low, high, recall, float(usable["risk"].sum()), positives))
     columns = ["team_id", "rows", "people", "admissions", "listed", "hits", "ppv", "low", "high", "recall"]
     return pd.DataFrame(rows, columns=[*columns, "expected", "observed"])
 
@@ -273,19 +288,16 @@ def _notice(days: pd.DataFrame, names: dict[str, str], resampling: Resampling) -
     return pd.DataFrame(rows, columns=["model", "days_before", "admissions", "listed", "share", "low", "high"])
 
 
-def _episodes(listing: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
-    """Listing episodes among rows whose outcome is settled; an admission found to be past is no hit."""
-    settled = listing[listing["state"].isin(["usable", "already_admitted"])]
-    settled = settled.assign(hit=(settled["label"] == 1) & (settled["state"] == "usable"))
-    settled = settled.sort_values(["team_id", "person_id", "as_of"])
-    lists = settled["group"].nunique()
+def _episodes(places: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
+    places = places.sort_values(["team_id", "person_id", "as_of"])
+    lists = places["group"].nunique()
     rows = []
     for model in names:
-        shown = settled[settled[_listed(model)]]
+        shown = places[places[_listed(model)]]
         gap = shown.groupby(["team_id", "person_id"])["as_of"].diff().dt.total_seconds() / 86_400
         runs = shown.groupby((gap.isna() | (gap.round() > EPISODE_GAP_DAYS)).cumsum())
         lengths = (runs["as_of"].max() - runs["as_of"].min()).dt.total_seconds() / 86_400 + 1
-        found = (len(lengths), len(lengths) / lists, float(lengths.mean()), float(runs["hit"].max().mean()))
+        found = (len(lengths), len(lengths) / lists, float(lengths.mean()), float(runs["label"].max().mean()))
         rows.append((model, lists, shown["person_id"].nunique(), *found))
     return pd.DataFrame(rows, columns=["model", "lists", "people", "episodes", "new_per_list", "mean_days", "ppv"])
 
@@ -321,21 +333,20 @@ def _precision_recall(usable: pd.DataFrame, names: dict[str, str]) -> pd.DataFra
     return pd.concat(curves, ignore_index=True)
 
 
-def _counts(rows: pd.DataFrame, listing: pd.DataFrame, usable: pd.DataFrame) -> dict[str, int]:
-    shown = listing[listing["listed"]]
-    usable_shown = shown[shown["state"] == "usable"]
+def _counts(rows: pd.DataFrame, places: pd.DataFrame, usable: pd.DataFrame) -> dict[str, int]:
+    shown = places[places["listed"]]
     counts = {
         "cuts": rows["as_of"].nunique(),
-        "teams": listing["team_id"].nunique(),
-        "lists": listing["group"].nunique(),
+        "teams": places["team_id"].nunique(),
+        "lists": places["group"].nunique(),
         "rows": len(usable),
         "people": usable["person_id"].nunique(),
         "positives": (usable["label"] == 1).sum(),
         "admissions": _admissions(usable),
-        "listed": len(usable_shown),
-        "listed_people": usable_shown["person_id"].nunique(),
+        "listed": len(shown),
+        "listed_people": shown["person_id"].nunique(),
         "deaths": _deaths(usable),
-        "deaths_listed": _deaths(usable_shown),
+        "deaths_listed": _deaths(shown[shown["state"] == "usable"]),
         "already_admitted_listed": (shown["state"] == "already_admitted").sum(),
     }
     left_out = {state: (rows["state"] == state).sum() for state in ("already_admitted", "immature", "unlabelled")}

@@ -12,6 +12,8 @@ from features.errors import ContractError
 from features.table import KEYS
 
 RISING, FALLING = 1.25, 0.8
+RUN_GAP_DAYS = 3
+"""A list older than this is not compared with: nobody saw the list in between, so nothing ran on."""
 EXACT_ODDS = 20
 ROUND_ODDS = (20, 25, 30, 40, 50, 75, 100, 150, 200)
 COLUMNS = [
@@ -68,15 +70,18 @@ def rank(
     key: bytes,
     capacities: Capacities,
     previous: pd.DataFrame | None = None,
+    model_version: str | None = None,
 ) -> pd.DataFrame:
     """Everyone on every team's caseload in the team's order, whatever the order of the rows given.
 
     scores: person_id, as_of, score, risk, for one cut. memberships: the caseload. previous: earlier answers of this
-    function, of which each team's last before this cut counts. Columns of the answer are `COLUMNS`: rank is 1 .. n
-    within the team and `listed` says that the rank is within its capacity; `previous_risk` is NaN and `change` is 'new'
-    for someone listed who was not on that team's last list, or never ranked for it; otherwise 'rising' or 'falling'
-    where the risk is at least 1.25 or at most 0.8 times the last one, else 'steady'. `days_on_list` counts the days of
-    the present run, 0 if not listed; `also_with` names the other teams that hold the person.
+    function, of which each team's last before this cut counts, if made at most `RUN_GAP_DAYS` days before. Columns of
+    the answer are `COLUMNS`, and model_version if it is given: rank is 1 .. n within the team and `listed` says that
+    the rank is within its capacity; `change` is 'new' for someone not ranked for that list (`previous_risk` is then
+    NaN), or listed now but not on it; otherwise 'rising' or 'falling' where the risk is at least 1.25 or at most 0.8
+    times the last one, else 'steady'. Two models' risks are not compared: where `previous` names another model_version,
+    `previous_risk` is NaN and who is not new is 'steady'. `days_on_list` counts the days of the present run, 0 if not
+    listed; `also_with` names the other teams that hold the person.
     ContractError where the cut is not one, or someone on a caseload has no score.
     """
     rows = _scored(scores, memberships)
@@ -87,7 +92,8 @@ def rank(
     places = {name: capacities.of(str(name), size) for name, size in team.size().items()}
     rows["listed"] = rows["rank"] <= rows["team_id"].map(places).astype(np.int64)
     rows["also_with"] = _other_teams(rows)
-    return _compared(rows, previous)[COLUMNS]
+    answer = _compared(rows, previous, model_version)[COLUMNS]
+    return answer if model_version is None else answer.assign(model_version=model_version)
 
 
 def _scored(scores: pd.DataFrame, memberships: pd.DataFrame) -> pd.DataFrame:
@@ -116,28 +122,42 @@ def _other_teams(rows: pd.DataFrame) -> list[str]:
     return [", ".join(team for team in held[person] if team != own) for person, own in pairs]
 
 
-def _compared(rows: pd.DataFrame, previous: pd.DataFrame | None) -> pd.DataFrame:
+def _compared(rows: pd.DataFrame, previous: pd.DataFrame | None, model_version: str | None) -> pd.DataFrame:
     """`rows` with what changed since each team's last list."""
     last = _last_lists(rows, previous)
     rows = rows.merge(last, on=["team_id", "person_id"], how="left")
     was_listed = rows["was_listed"].eq(True)
+    new = rows["was_at"].isna() | (rows["listed"] & ~was_listed)
+    if model_version is not None:
+        same = rows["was_model"].isna() | (rows["was_model"] == model_version)
+        rows["previous_risk"] = rows["previous_risk"].where(same)
     ratio = rows["risk"] / rows["previous_risk"].where(rows["previous_risk"] > 0)
-    new = rows["previous_risk"].isna() | (rows["listed"] & ~was_listed)
     rows["change"] = np.select([new, ratio >= RISING, ratio <= FALLING], ["new", "rising", "falling"], "steady")
-    passed = (rows["as_of"] - rows["was_at"]).dt.total_seconds() / 86_400
+    passed = _days(rows["as_of"] - rows["was_at"])
     run = np.where(was_listed, rows["was_days"].fillna(0) + np.maximum(passed.round(), 1), 1)
     rows["days_on_list"] = np.where(rows["listed"], run, 0).astype(np.int64)
     return rows
 
 
 def _last_lists(rows: pd.DataFrame, previous: pd.DataFrame | None) -> pd.DataFrame:
-    """team_id, person_id, previous_risk, was_listed, was_days, was_at: each team's last list before this cut."""
+    """team_id, person_id, previous_risk, was_listed, was_days, was_at, was_model (null where not told): each team's
+    last list before this cut, unless it is too old to be compared with."""
     names = {"risk": "previous_risk", "listed": "was_listed", "days_on_list": "was_days", "as_of": "was_at"}
+    names |= {"model_version": "was_model"}
     given = rows.iloc[:0].assign(days_on_list=0) if previous is None or rows.empty else previous
+    if "model_version" not in given.columns:
+        given = given.assign(model_version=None)
     if not rows.empty:
-        given = given[given["as_of"] < rows["as_of"].iloc[0]]
+        passed = _days(rows["as_of"].iloc[0] - given["as_of"])
+        given = given[(passed > 0) & (passed.round() <= RUN_GAP_DAYS)]
     given = given[given["as_of"] == given.groupby("team_id")["as_of"].transform("max")]
     return given[["team_id", "person_id", *names]].rename(columns=names)
+
+
+def _days(passed: pd.Series) -> pd.Series:
+    """Days of 24 hours; rounded they are calendar days, since a clock change moves a list by an hour."""
+    days: pd.Series = passed.dt.total_seconds() / 86_400
+    return days
 
 
 def in_words(p: float) -> str:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import expit
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from features.errors import ContractError, NotReadyError
 from features.table import KEYS, Contract
@@ -85,13 +86,22 @@ def train(
     table: a feature table under `contract`. labels: person_id, as_of, label, admitted_at, state; only 'usable' rows are
     learnt from, and rows without a label are left out. parts: a split's answer, row for row with `table`.
     The lineage has the settings, the contract's fingerprint, library versions, and for each block its rows, people,
-    positives, admissions, first and last cut. NotReadyError where there is too little to learn from.
+    positives, admissions, first and last cut. NotReadyError where there is too little to learn from, or where the model
+    that leads says nothing about the 'calibrate' rows.
     """
     contract.check(table)
     outcomes = _outcomes(table, labels, parts)
     training, later = (_block(table, outcomes, parts, part) for part in (TRAIN, CALIBRATE))
     _check_enough(training, TRAIN, config.least_admissions)
     _check_enough(later, CALIBRATE, config.least_calibration_admissions)
+    # Linear algebra adds up in another order on another number of threads, and the last bits would follow.
+    with threadpool_limits(limits=1, user_api="blas"):
+        bundle = _fit(training, later, contract, config)
+    _check_lead(bundle, later)
+    return bundle
+
+
+def _fit(training: Block, later: Block, contract: Contract, config: TrainConfig) -> Bundle:
     sampled, log_share = _sample(training, config)
     logistic = _fit_logistic(sampled, later, contract, log_share, config)
     boosters, losses = _fit_boosters(sampled, later, contract, log_share, config)
@@ -100,6 +110,17 @@ def train(
     identity = {LIGHTGBM: Calibration(), LOGISTIC: Calibration()}
     draft = Bundle(boosters, logistic, identity, contract, lineage, lead, log_share, config.threads)
     return replace(draft, calibration={model: _calibrate(draft, later, model) for model in identity})
+
+
+def _check_lead(bundle: Bundle, later: Block) -> None:
+    if bundle.calibration[bundle.lead].slope <= 0:
+        message = (
+            f"The leading model's risk must rise with its score on the '{CALIBRATE}' rows; for '{bundle.lead}' it does "
+            f"not (calibration slope 0 or less on {len(later.labels)} rows with {later.admissions} admissions), so a "
+            "list in its order would say nothing. Give a longer history, or check that admissions and features are of "
+            "the same people and period throughout."
+        )
+        raise NotReadyError(message)
 
 
 def _outcomes(table: pd.DataFrame, labels: pd.DataFrame, parts: pd.Series) -> pd.DataFrame:

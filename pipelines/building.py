@@ -16,7 +16,8 @@ from features.build import build
 from features.catalogue import Catalogue
 from features.cohort import caseload
 from features.errors import NotReadyError
-from features.labels import admission_lag_days, inpatient_spells, label
+from features.history import merged
+from features.labels import admission_lag_days, deaths_known, inpatient_spells, label
 from features.windows import HORIZON_DAYS, cuts, shift_days
 from models.splits import CALIBRATE, TEST, TRAIN, temporal_split
 from pipelines.config import ServiceConfig
@@ -60,6 +61,7 @@ class Snapshot:
     details: person_id, age (years), sex, newest (when the newest record about anyone became known).
     """
 
+    as_of: datetime
     frame: pd.DataFrame
     memberships: pd.DataFrame
     exclusions: pd.DataFrame
@@ -77,9 +79,9 @@ def matured_outcomes(history: History, config: ServiceConfig, matured_at: dateti
     """Stays and deaths as known at `matured_at`, with the admission lag measured on them."""
     tables = history.read(names=("stays", "people"), known_by=matured_at)
     spells = inpatient_spells(tables["stays"], matured_at, config.outcome, config.caseload.believed_stay_days)
-    people = tables["people"].filter(pc.is_valid(tables["people"]["died_at"]))
-    deaths = people.select(["person_id", "died_at"]).to_pandas().drop_duplicates("person_id")
-    return Outcomes(matured_at, spells, deaths, history.merges(), admission_lag_days(spells, config.outcome))
+    deaths = deaths_known(tables["people"], tables["stays"], matured_at)
+    merges = merged(tables["people"])
+    return Outcomes(matured_at, spells, deaths, merges, admission_lag_days(spells, config.outcome))
 
 
 def planned_cuts(config: ServiceConfig, as_of: datetime, first: datetime, lag_days: float) -> dict[str, list[datetime]]:
@@ -122,7 +124,7 @@ def dataset(
 ) -> Dataset:
     """Everything a training at `as_of` needs, from what was known then; only the blocks in `parts`, where given."""
     outcomes = matured_outcomes(history, config, as_of)
-    blocks = planned_cuts(config, as_of, _first_contact(history, as_of), outcomes.lag_days)
+    blocks = planned_cuts(config, as_of, _first_contact(history, config, as_of), outcomes.lag_days)
     wanted = {part: moments for part, moments in blocks.items() if not parts or part in parts}
     done: list[int] = []
 
@@ -171,7 +173,7 @@ def snapshot(history: History, config: ServiceConfig, catalogue: Catalogue, as_o
             "A list needs a history; nothing in it was known by this cut. Ingest extracts first, or correct --as-of."
         )
         raise NotReadyError(message)
-    return Snapshot(_stacked(frames), _stacked(members), _summed(excluded), _stacked(details), max(known))
+    return Snapshot(as_of, _stacked(frames), _stacked(members), _summed(excluded), _stacked(details), max(known))
 
 
 def _block(
@@ -203,13 +205,17 @@ def _newest(tables: dict[str, pa.Table]) -> datetime | None:
     return max(moments) if moments else None
 
 
-def _first_contact(history: History, as_of: datetime) -> datetime:
-    contacts = history.read(names=("contacts",), known_by=as_of)["contacts"]
-    if not contacts.num_rows:
+def _first_contact(history: History, config: ServiceConfig, as_of: datetime) -> datetime:
+    def of_bucket(bucket: int) -> datetime | None:
+        contacts = history.read(bucket, ("contacts",), known_by=as_of)["contacts"]
+        earliest: datetime | None = pc.min(contacts["occurred_at"]).as_py()
+        return earliest
+
+    found = [moment for moment in map_buckets(config, history, of_bucket) if moment is not None]
+    if not found:
         message = "Training needs contacts in the history; found none. Run `minusnine ingest` first."
         raise NotReadyError(message)
-    first: datetime = pc.min(contacts["occurred_at"]).as_py()
-    return first
+    return min(found)
 
 
 def _stacked(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:

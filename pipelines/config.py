@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from features.cohort import CaseloadRules
 from features.errors import ConfigError, nearest
@@ -80,7 +80,7 @@ class ListsConfig(_Section):
 
     share: float = Field(default=0.05, gt=0, le=1)
     least: int = Field(default=5, ge=1)
-    by_team: dict[str, int] = Field(default_factory=dict)
+    by_team: dict[str, PositiveInt] = Field(default_factory=dict)
     team_names: dict[str, str] = Field(default_factory=dict)
 
 

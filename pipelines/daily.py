@@ -3,11 +3,14 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from features.cohort import ON_CASELOAD
 from features.errors import StaleFeedError
 from models.bundle import Bundle, load
 from models.explanation import reasons
@@ -25,10 +28,12 @@ RANKED_FILE = "ranked.parquet"
 
 @dataclass(frozen=True)
 class Scored:
-    """Everyone on a caseload, ranked (as `publish` takes it), and what the pages say about themselves."""
+    """Everyone on a caseload, ranked (as `publish` takes it), and what the pages say about themselves. unlisted: people
+    with an open referral whom no team's list can show, by reason."""
 
     ranked: pd.DataFrame
     teams: pd.DataFrame
+    unlisted: dict[str, int]
     stamp: Stamp
     bundle: Bundle
 
@@ -49,6 +54,7 @@ def score(service: Service, as_of: datetime, tell: Tell) -> Scored:
     warnings = _warnings(service, as_of)
     champion = tracking.champion(service.workspace)
     bundle = load(champion.bundle)
+    service.catalogue.contract.require(bundle.contract, "champion")
     tell("building features")
     snap = snapshot(service.history, service.config, service.catalogue, as_of)
     tell(f"ranking {len(snap.frame):,} people")
@@ -62,7 +68,7 @@ def score(service: Service, as_of: datetime, tell: Tell) -> Scored:
     told = _explained(ranked, snap, bundle, service)
     version = f"{champion.version} ({bundle.fingerprint[:12]})"
     stamp = _stamp(service, snap.data_as_of, as_of, version, warnings)
-    return Scored(told, _teams(ranked, snap, service.config), stamp, bundle)
+    return Scored(told, _teams(ranked, snap, service.config), _unlisted(snap), stamp, bundle)
 
 
 def publish(service: Service, scored: Scored, replace: bool = False) -> Day:
@@ -76,6 +82,7 @@ def publish(service: Service, scored: Scored, replace: bool = False) -> Day:
         scored.stamp,
         service.workspace.lists,
         replace=replace,
+        unlisted=scored.unlisted,
     )
     _keep_ranking(service, scored)
     run_id = tracking.log_day(
@@ -90,17 +97,19 @@ def publish(service: Service, scored: Scored, replace: bool = False) -> Day:
 
 
 def mark_stale(service: Service, as_of: datetime, why: str) -> bool:
-    """Where today's lists cannot be made: leave the last ones standing, marked with the day and the reason."""
-    note = f"The lists for {as_of:%d-%b-%Y} could not be made: {why} These are the last ones that could."
-    return hold(service.workspace.lists, note)
+    """Where today's lists cannot be made: leave older ones standing, marked with the day and the reason."""
+    day = as_of.astimezone(ZoneInfo(service.config.zone)).date()
+    note = f"The lists for {day:%d-%b-%Y} could not be made: {why} These are the last ones that could."
+    return hold(service.workspace.lists, note, day.isoformat())
 
 
 def feed_ages(service: Service, as_of: datetime) -> dict[str, float]:
-    """For each feed, the hours from its newest extract's receipt to `as_of`; NaN where none came."""
+    """For each feed, the hours from the end of what its newest extract with any rows tells of, to `as_of`; NaN where
+    none came."""
     ledger = service.history.ledger()
-    ledger = ledger[ledger["received_at"] <= pd.Timestamp(as_of)]
-    newest = ledger.groupby("source")["received_at"].max()
-    hours = (pd.Timestamp(as_of) - newest).dt.total_seconds() / 3600
+    told = ledger[(ledger["received_at"] <= pd.Timestamp(as_of)) & (ledger["rows"] > 0)]
+    until = told[["received_at", "covers_to"]].min(axis=1).groupby(told["source"]).max()
+    hours = (pd.Timestamp(as_of) - until).dt.total_seconds() / 3600
     feeds = [name for name, source in service.config.sources.items() if source.late_after_hours is not None]
     return {name: float(hours.get(name, float("nan"))) for name in feeds}
 
@@ -128,12 +137,16 @@ def _warnings(service: Service, as_of: datetime) -> tuple[str, ...]:
 def _previous(service: Service, as_of: datetime) -> pd.DataFrame | None:
     """The rankings published for earlier cuts: the last of each team is what today's list is compared with."""
     kept = sorted((service.workspace.root / "rankings").glob(f"*/{RANKED_FILE}"))
-    earlier = [path for path in kept if path.parent.name < as_of.date().isoformat()][-7:]
+    earlier = [path for path in kept if path.parent.name < _day(service, as_of)][-7:]
     return pd.concat([pd.read_parquet(path) for path in earlier], ignore_index=True) if earlier else None
 
 
+def _day(service: Service, as_of: datetime) -> str:
+    return as_of.astimezone(ZoneInfo(service.config.zone)).date().isoformat()
+
+
 def _keep_ranking(service: Service, scored: Scored) -> None:
-    folder = service.workspace.root / "rankings" / scored.stamp.as_of.date().isoformat()
+    folder = service.workspace.root / "rankings" / scored.stamp.date
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     aside = folder / f".{RANKED_FILE}"
     scored.ranked.to_parquet(aside, index=False)
@@ -144,43 +157,55 @@ def _explained(ranked: pd.DataFrame, snap: Snapshot, bundle: Bundle, service: Se
     """`ranked` with age, sex and, for those listed, three reasons."""
     listed = ranked.loc[ranked["listed"], ["person_id"]].drop_duplicates()
     mine = snap.frame[snap.frame["person_id"].isin(listed["person_id"])].reset_index(drop=True)
-    told = reasons(bundle, mine, service.catalogue.sentence)[["person_id", "reason_1", "reason_2", "reason_3"]]
+    local = snap.as_of.astimezone(ZoneInfo(service.config.zone))
+    sentence = partial(service.catalogue.sentence, cut_share=(local.hour + local.minute / 60) / 24)
+    told = reasons(bundle, mine, sentence)[["person_id", "reason_1", "reason_2", "reason_3"]]
     frame = ranked.merge(told, on="person_id", how="left").merge(snap.details, on="person_id", how="left")
     words = ["reason_1", "reason_2", "reason_3"]
     return frame.assign(**frame[words].fillna(""))
 
 
 def _teams(ranked: pd.DataFrame, snap: Snapshot, config: ServiceConfig) -> pd.DataFrame:
-    """team_id, name, caseload, capacity, and how many with an open referral were left out for each reason."""
+    """team_id, name, caseload, capacity, and how many with an open referral were left out for each reason; of every
+    team that has a referral open or a name in the configuration."""
     sizes = ranked.groupby("team_id").size()
+    known = {*sizes.index, *snap.exclusions["team_id"].dropna(), *config.lists.team_names}
     room = capacities(config)
     rows = [
         {
             "team_id": team,
-            "name": config.lists.team_names.get(str(team), str(team)),
-            "caseload": int(size),
-            "capacity": room.of(str(team), int(size)),
+            "name": config.lists.team_names.get(team, team),
+            "caseload": int(sizes.get(team, 0)),
+            "capacity": room.of(team, int(sizes.get(team, 0))),
         }
-        for team, size in sizes.items()
+        for team in sorted(str(team) for team in known)
     ]
-    excluded = snap.exclusions[snap.exclusions["reason"] != "on the caseload"]
+    excluded = snap.exclusions[snap.exclusions["reason"] != ON_CASELOAD]
     wide = excluded.pivot_table(index="team_id", columns="reason", values="people", aggfunc="sum", fill_value=0)
     wide.columns = [f"excluded_{str(reason).replace(' ', '_')}" for reason in wide.columns]
-    teams = pd.DataFrame(rows).merge(wide.reset_index(), on="team_id", how="left")
+    teams = pd.DataFrame(rows, columns=["team_id", "name", "caseload", "capacity"])
+    teams = teams.merge(wide.reset_index(), on="team_id", how="left")
     counts = [str(column) for column in teams if str(column).startswith("excluded_")]
     return teams.assign(**teams[counts].fillna(0).astype(int))
 
 
+def _unlisted(snap: Snapshot) -> dict[str, int]:
+    nameless = snap.exclusions[snap.exclusions["team_id"].isna()]
+    return {str(reason): int(people) for reason, people in nameless.groupby("reason")["people"].sum().items()}
+
+
 def _stamp(service: Service, data_as_of: datetime, as_of: datetime, version: str, notes: tuple[str, ...]) -> Stamp:
+    ages = {name: hours for name, hours in feed_ages(service, as_of).items() if pd.notna(hours)}
     return Stamp(
         as_of=as_of,
-        data_as_of=data_as_of,
+        data_as_of=data_as_of if not ages else as_of - timedelta(hours=max(ages.values())),
         model_version=version,
         trust=service.config.trust,
         simulated=service.config.simulated,
         zone=service.config.zone,
         feed_ages=tuple(feed_ages(service, as_of).items()),
         notes=notes,
+        active_days=service.config.caseload.active_days,
     )
 
 

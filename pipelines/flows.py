@@ -19,7 +19,7 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from features.errors import ConfigError, StaleFeedError
+from features.errors import MinusNineError
 from pipelines import steps
 from pipelines.config import load_config
 from pipelines.daily import Day
@@ -34,8 +34,8 @@ RETRY_DELAYS: list[float] = [5, 30]
 
 
 def _worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
-    """A disk or a database may be back in a moment; a wrong configuration or a stale feed will not mend itself."""
-    return not isinstance(state.data, ConfigError | StaleFeedError)
+    """A disk or a database may be back in a moment; what we have a sentence for will not mend itself."""
+    return not isinstance(state.data, MinusNineError)
 
 
 def _task(step: Callable[P, R], retries: int = 0) -> Callable[P, R]:
@@ -94,6 +94,7 @@ def train(config: str, as_of: datetime, workspace: str | None = None) -> Trained
 def daily(config: str, as_of: datetime, now: datetime, workspace: str | None = None) -> Day:
     """Ingest, score, publish; where that fails, mark the lists that stand as stale."""
     loaded = load_config(Path(config), Path(workspace) if workspace else None)
+    steps.refuse_future(as_of, now)
     with steps.or_marked_stale(loaded, as_of):
         ingest_task(loaded, now, progress.tell)
         day = publish_task(loaded, score_task(loaded, as_of, progress.tell))

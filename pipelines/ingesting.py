@@ -45,10 +45,11 @@ def ingest(service: Service, now: datetime, tell: Tell) -> IngestResult:
     """
     done: list[Ingested] = []
     batches: list[Batch] = []
+    held = service.history.fingerprints()
     try:
         for name in service.config.sources:
             for path in service.extracts(name):
-                _take_up(service, name, path, now, done, batches, tell)
+                _take_up(service, name, path, now, held, done, batches, tell)
     finally:
         report = _report(service, batches, now)
     account = pd.concat([b.account for b in batches]) if batches else pd.DataFrame({"outcome": [], "rows": []})
@@ -61,22 +62,22 @@ def _take_up(
     name: str,
     path: Path,
     now: datetime,
+    held: set[tuple[str, str]],
     done: list[Ingested],
     batches: list[Batch],
     tell: Tell,
 ) -> None:
-    source, history = service.config.sources[name], service.history
+    source = service.config.sources[name]
     mapping = service.mapping(source)
-    if not mapping.asks_databases and history.holds(
-        name, fingerprint(path, mapping, source.zone or service.config.zone)
-    ):
+    found = "" if mapping.asks_databases else fingerprint(path, mapping, source.zone or service.config.zone)
+    if (name, found) in held:
         done.append(Ingested(name, path.name, {}, already=True))
         return
     tell(f"{name}: {path.name}")
     batch = read_extract(service, name, path)
     if batch.received_at <= now:
         service.identities.add(batch.identities)
-        done.append(history.ingest(batch, now))
+        done.append(service.history.ingest(batch, now))
         batches.append(_counted(batch))
 
 

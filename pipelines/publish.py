@@ -18,14 +18,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC
+from datetime import UTC, date
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from features.errors import MinusNineError
-from pipelines.pages import Person, Stamp, Team, csv_text, index_page, list_page, people, team_views, with_notes
+from pipelines.pages import Person, Stamp, Team, csv_text, index_page, list_page, people, team_views, with_notes, words
 from pipelines.pages.people import CHANGES
 
 __all__ = ["LATEST", "MANIFEST", "PublishError", "Published", "Stamp", "hold", "publish"]
@@ -63,18 +63,22 @@ def publish(
     folder: Path,
     *,
     replace: bool = False,
+    unlisted: Mapping[str, int] | None = None,
 ) -> Published:
     """Writes every team's list for the local day of `stamp.as_of` under `folder`, and points `latest` at the newest.
 
-    ranked: as `models.ranking.rank` gives it with reason_1..3, age (years) and sex; only `listed` rows are shown.
+    ranked: as `models.ranking.rank` gives it with reason_1..3, age (years), sex and last_seen_by, which
+    is null or a key of `words.SEEN_BY`; only `listed` rows are shown, and there may be none.
     identities: person_id, nhs_number, family_name, given_name, birth_date; a person may be missing.
-    teams: team_id, name, caseload, capacity and, if known, excluded_<reason> counts; each gets a page.
+    teams: team_id, name, caseload, capacity and, if known, excluded_<reason> counts; each gets a page, those
+    with nobody in `ranked` too.
+    unlisted: by reason, how many people with an open referral no team's list can show; told on the index.
     Raises PublishError, with nothing changed, where the inputs do not fit together, what was written does not read
     back, or the day already has other lists and `replace` is False.
     """
     _refuse_misfits(ranked, identities, teams, stamp)
     lists = _lists(ranked, identities, teams, stamp)
-    files = _files(lists, stamp)
+    files = _files(lists, stamp, unlisted or {})
     digest = _hash(files[MANIFEST])
     listed = sum(map(len, lists.values()))
     with _alone(folder):
@@ -84,34 +88,37 @@ def publish(
             version = _write(files, folder, stamp.date)
             _check(version, lists)
             _switch(day, Path(VERSIONS, version.name))
-        _point_latest(folder, stamp.date, changed)
+        _point_latest(folder, stamp.date)
     return Published(day, changed, len(lists), listed, digest)
 
 
-def hold(folder: Path, note: str) -> bool:
-    """Marks the newest lists with `note`, on every page, when today's cannot be made: yesterday's must look it.
+def hold(folder: Path, note: str, day: str) -> bool:
+    """Marks the newest lists with `note`, on every page, when those of `day` (an ISO date) cannot be made.
 
     `latest` then leads to a marked copy; the day's own folder keeps its bytes, and the next day's lists take over as
-    ever. False where nothing was published yet or the pages carry the note already.
+    ever. The pages keep one such note for each failed day, the last given, after the notes of their own stamp. False,
+    with nothing changed, where no list is older than `day` or the pages carry the note already.
     """
     latest = folder / LATEST
+    failed = date.fromisoformat(day).isoformat()
     if not latest.exists():
         return False
     with _alone(folder):
         manifest = json.loads((latest / MANIFEST).read_bytes())
-        notes = manifest["stamp"]["notes"]
-        if note in notes:
+        held: dict[str, str] = manifest.get("held", {})
+        standing = _day_of(latest)
+        if standing >= failed or held.get(failed) == note:
             return False
         _refuse_faults(_damaged(latest), "published before")
-        date = latest.resolve().name[:10]
-        version = _write(_marked(latest, manifest, [*notes, note]), folder, date)
+        version = _write(_marked(latest, manifest, held | {failed: note}), folder, standing)
         _refuse_faults(_damaged(version), "written")
         _switch(latest, Path(VERSIONS, version.name))
     return True
 
 
-def _marked(standing: Path, manifest: dict[str, Any], notes: list[str]) -> dict[str, bytes]:
-    """The files of a publication with `notes` in place of those on its pages."""
+def _marked(standing: Path, manifest: dict[str, Any], held: dict[str, str]) -> dict[str, bytes]:
+    """The files of a publication whose pages carry the notes of its stamp and then those of `held`, by day."""
+    notes = [*manifest["stamp"]["notes"], *(note for _, note in sorted(held.items()))]
     files = {path: (standing / path).read_bytes() for path in manifest["files"]}
     files |= {
         p: with_notes(content.decode("utf-8"), notes).encode("utf-8")
@@ -119,7 +126,7 @@ def _marked(standing: Path, manifest: dict[str, Any], notes: list[str]) -> dict[
         if p.endswith(".html")
     }
     hashes = {path: _hash(content) for path, content in files.items()}
-    return files | {MANIFEST: _json(manifest | {"stamp": manifest["stamp"] | {"notes": notes}, "files": hashes})}
+    return files | {MANIFEST: _json(manifest | {"held": held, "files": hashes})}
 
 
 def _refuse_misfits(ranked: pd.DataFrame, identities: pd.DataFrame, teams: pd.DataFrame, stamp: Stamp) -> None:
@@ -133,13 +140,27 @@ def _refuse_misfits(ranked: pd.DataFrame, identities: pd.DataFrame, teams: pd.Da
         f"every row must be as of {stamp.as_of.isoformat()}": pd.to_datetime(ranked["as_of"], utc=True) != stamp.as_of,
         "every listed risk must be a probability": outside,
         "every listed change must be one of " + ", ".join(CHANGES): ~listed["change"].isin(list(CHANGES)),
+        "every listed last_seen_by must be null or one of " + ", ".join(words.SEEN_BY): _unknown_means(listed),
         "a rank may be given once in a team": listed.duplicated(["team_id", "rank"]),
+        "an NHS number may be listed once in a team": _listed_twice(listed, identities),
     }
     for rule, rows in wrong.items():
         if rows.any():
             message = f"Nothing was published: {rule}, and {int(rows.sum())} of {len(rows)} rows break that."
             message += " This is a fault in the step before; run it again or look at its report."
             raise PublishError(message)
+
+
+def _unknown_means(listed: pd.DataFrame) -> pd.Series:
+    return listed["last_seen_by"].notna() & ~listed["last_seen_by"].isin(list(words.SEEN_BY))
+
+
+def _listed_twice(listed: pd.DataFrame, identities: pd.DataFrame) -> pd.Series:
+    """Rows whose NHS number, as the page would show it, is in the same team's list already."""
+    numbers = identities.drop_duplicates("person_id").set_index("person_id")["nhs_number"].dropna()
+    shown = {person: words.nhs_number(str(number).strip()) for person, number in numbers.items()}
+    mine = listed.assign(shown=[shown.get(person, "") for person in listed["person_id"]])
+    return mine["shown"].ne("") & mine.duplicated(["team_id", "shown"])
 
 
 def _lists(
@@ -152,9 +173,9 @@ def _lists(
     return {team: people(by_team.get(team.team_id, none), identities, names, stamp) for team in views}
 
 
-def _files(lists: Mapping[Team, tuple[Person, ...]], stamp: Stamp) -> dict[str, bytes]:
+def _files(lists: Mapping[Team, tuple[Person, ...]], stamp: Stamp, unlisted: Mapping[str, int]) -> dict[str, bytes]:
     """Every file of the publication by its path in it; the manifest is last and holds the hashes of the others."""
-    texts = {"index.html": index_page(lists, stamp)}
+    texts = {"index.html": index_page(lists, stamp, unlisted)}
     for team, listed in lists.items():
         texts[f"{team.slug}/{CSV_NAME}"] = csv_text(listed, stamp)
         texts[f"{team.slug}/{PAGE_NAME}"] = list_page(team, listed, stamp)
@@ -164,6 +185,8 @@ def _files(lists: Mapping[Team, tuple[Person, ...]], stamp: Stamp) -> dict[str, 
         "teams": [{**asdict(team), "folder": team.slug, "listed": len(listed)} for team, listed in lists.items()],
         "listed": sum(map(len, lists.values())),
         "without_nhs_number": sum(not person.nhs_number for listed in lists.values() for person in listed),
+        "unlisted": dict(sorted(unlisted.items())),
+        "held": {},
         "files": {path: _hash(content) for path, content in sorted(files.items())},
     }
     return files | {MANIFEST: _json(manifest)}
@@ -219,11 +242,11 @@ def _stands(day: Path, digest: str, replace: bool) -> bool:
     raise PublishError(message)
 
 
-def _write(files: Mapping[str, bytes], folder: Path, date: str) -> Path:
+def _write(files: Mapping[str, bytes], folder: Path, day: str) -> Path:
     """The files in a new folder beside the published ones, on disk before it returns."""
     versions = folder / VERSIONS
     versions.mkdir(mode=0o700, exist_ok=True)
-    version = Path(tempfile.mkdtemp(prefix=f"{date}.", dir=versions))
+    version = Path(tempfile.mkdtemp(prefix=f"{day}.", dir=versions))
     for path, content in files.items():
         _write_file(version / path, content)
     return version
@@ -276,12 +299,20 @@ def _switch(link: Path, target: Path) -> None:
     fresh.replace(link)
 
 
-def _point_latest(folder: Path, date: str, changed: bool) -> None:
-    """Points `latest` at `date` unless it leads to a later day: filling in an old day must not take a team back."""
+def _point_latest(folder: Path, day: str) -> None:
+    """Points `latest` at `day` unless it leads to a later one: filling in an old day must not take a team back.
+
+    Where it leads to a marked copy of `day`, it comes back to the day itself.
+    """
     latest = folder / LATEST
-    standing = latest.resolve().name[:10] if latest.exists() else ""
-    if standing < date or (changed and standing == date):
-        _switch(latest, Path(date))
+    standing = _day_of(latest) if latest.exists() else ""
+    if standing < day or (standing == day and latest.readlink() != Path(day)):
+        _switch(latest, Path(day))
+
+
+def _day_of(link: Path) -> str:
+    """The day, as 2026-02-03, of the version a link leads to."""
+    return link.resolve().name[:10]
 
 
 def _sweep(folder: Path) -> None:

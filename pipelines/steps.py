@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from features.errors import ConfigError, MinusNineError
 from features.windows import cut
@@ -52,18 +53,29 @@ def publish(config: ServiceConfig, scored: Scored, replace: bool = False) -> Day
     return days.publish(Service(config), scored, replace)
 
 
+def refuse_future(as_of: datetime, now: datetime) -> None:
+    """A list is made of what is known at its cut: a cut that has not come yet has nothing to be made of."""
+    if as_of > now:
+        message = f"--as-of must not lie ahead; its cut is {as_of:%d-%b-%Y %H:%M} UTC. Wait until then, or name a day."
+        raise ConfigError(message)
+
+
 @contextmanager
 def or_marked_stale(config: ServiceConfig, as_of: datetime) -> Iterator[None]:
-    """Where what is done inside fails, the last lists stand and say that they are not today's, and why."""
+    """Where what is done inside fails, older lists stand and say that they are not this day's, and why."""
     try:
         yield
     except MinusNineError as error:
         days.mark_stale(Service(config), as_of, str(error))
         raise
+    except Exception:
+        days.mark_stale(Service(config), as_of, "something went wrong that operations have to look at.")
+        raise
 
 
 def daily(config: ServiceConfig, as_of: datetime, now: datetime, tell: Tell, replace: bool = False) -> Day:
-    """Ingest, score and publish; where that fails, mark the lists that stand as stale."""
+    """Ingest, score and publish; where that fails, mark older lists that stand as stale."""
+    refuse_future(as_of, now)
     with or_marked_stale(config, as_of):
         ingest(config, now, tell)
         return publish(config, score(config, as_of, tell), replace)
@@ -76,8 +88,9 @@ def as_of_day(config: ServiceConfig, day: date) -> datetime:
 
 def newest_cut(config: ServiceConfig, now: datetime) -> datetime:
     """The latest cut that is not later than `now`."""
-    today = as_of_day(config, now.date())
-    return today if today <= now else as_of_day(config, date.fromordinal(now.date().toordinal() - 1))
+    today = now.astimezone(ZoneInfo(config.zone)).date()
+    newest = as_of_day(config, today)
+    return newest if newest <= now else as_of_day(config, today - timedelta(days=1))
 
 
 def simulated_last_day(config: ServiceConfig) -> date:

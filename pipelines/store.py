@@ -5,8 +5,10 @@ first rolls the tables back to them (undoing whatever a killed run left), append
 visible in all of them at once by appending one row to the ledger.
 """
 
+import fcntl
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +21,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from features.batch import Batch
 from features.frames import query
-from features.history import additions, moved, stamp, stored_schema, vanished, versions
+from features.history import additions, moved, stamp, standing, stored_schema, vanished, versions
 from features.schema import TABLES, Table, batch_schema
 
 LEDGER = pa.schema(
@@ -32,12 +34,15 @@ LEDGER = pa.schema(
         pa.field("covers_to", pa.timestamp("us", tz="UTC")),
         pa.field("ingested_at", pa.timestamp("us", tz="UTC")),
         pa.field("buckets", pa.int32()),
+        pa.field("rows", pa.int64()),
         pa.field("added", pa.string()),
         pa.field("versions", pa.string()),
     ]
 )
 FILES_BEFORE_COMPACTION = 24
 INGEST_THREADS = 2
+SPOKEN = "spoken"
+"""row_id, batch: the rows of which a batch said what the history held already."""
 
 
 @dataclass(frozen=True)
@@ -67,21 +72,22 @@ class History:
         frame: pd.DataFrame = rows.to_pandas()
         return frame.sort_values("batch", ignore_index=True)
 
-    def holds(self, source: str, fingerprint: str) -> bool:
-        """Whether exactly these bytes have been ingested from this source."""
-        ledger = self.ledger()
-        return bool(((ledger["source"] == source) & (ledger["fingerprint"] == fingerprint)).any())
+    def fingerprints(self) -> set[tuple[str, str]]:
+        """(source, fingerprint) of everything that has been ingested."""
+        return _fingerprints(self.ledger())
 
     def ingest(self, batch: Batch, ingested_at: datetime) -> Ingested:
         """Make `batch` part of the history: in all tables at once or, if anything fails, in none."""
-        if self.holds(batch.source, batch.fingerprint):
-            return Ingested(batch.source, batch.name, {}, already=True)
-        self._roll_back()
-        number = int(self.ledger()["batch"].max() + 1) if len(self.ledger()) else 1
-        added = {name: self._append(table, batch, number) for name, table in TABLES.items()}
-        self._compact()
-        self._commit(batch, number, added, ingested_at)
-        return Ingested(batch.source, batch.name, added)
+        with self._alone():
+            ledger = self.ledger()
+            if (batch.source, batch.fingerprint) in _fingerprints(ledger):
+                return Ingested(batch.source, batch.name, {}, already=True)
+            self._roll_back()
+            number = int(ledger["batch"].max() + 1) if len(ledger) else 1
+            added = {name: self._append(table, batch, number) for name, table in TABLES.items()}
+            self._compact()
+            self._commit(batch, number, added, ingested_at)
+            return Ingested(batch.source, batch.name, added)
 
     def read(
         self, bucket: int | None = None, names: Iterable[str] = TABLES, known_by: datetime | None = None
@@ -93,11 +99,13 @@ class History:
         condition, visible = self._condition(bucket, known_by), self._visible()
         return {name: versions(TABLES[name], self._stored(TABLES[name], visible, condition)) for name in names}
 
-    def merges(self) -> pd.DataFrame:
-        """person_id, merged_into, known_from of everyone found to be someone else."""
-        people = self._stored(TABLES["people"], self._visible(), pc.field("merged_into").is_valid())
-        frame: pd.DataFrame = people.select(["person_id", "merged_into", "known_from"]).to_pandas()
-        return frame
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One writer at a time: a second waits. The system lets go of the lock of a process that dies."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def _settled_buckets(self, wanted: int) -> int:
         ledger = self.ledger()
@@ -134,9 +142,7 @@ class History:
     def _roll_back(self) -> None:
         """Undo what a run that never reached the ledger left in the tables."""
         visible = self._visible()
-        for name in TABLES:
-            if not DeltaTable.is_deltatable(self._path(name)):
-                continue
+        for name in self._made():
             table = DeltaTable(self._path(name))
             if name not in visible:
                 table.delete()
@@ -150,12 +156,31 @@ class History:
             return 0
         fresh = stamp(table, given, number, self.buckets)
         held = self._held(table, fresh)
-        newer = pc.field("batch").isin(self._newer_batches(batch))
-        outdated = held.filter(newer)["row_id"].combine_chunks()
-        rows = additions(table, held, fresh.filter(~pc.field("row_id").isin(outdated)), self.buckets)
+        fresh = fresh.filter(~pc.field("row_id").isin(self._outdated(held, batch)))
+        rows = additions(table, held, fresh, self.buckets)
         if rows.num_rows:
             write_deltalake(self._path(table.name), rows, mode="append", partition_by=["bucket"])
+        self._remember(fresh, rows, number)
         return int(rows.num_rows)
+
+    def _outdated(self, held: pa.Table, batch: Batch) -> pa.Array:
+        """Rows of which batches of the same source that tell of a later time have spoken, in new words or the same."""
+        newer = self._newer_batches(batch)
+        spoken = [held.filter(pc.field("batch").isin(newer))["row_id"].combine_chunks()]
+        visible = self._visible()
+        if newer and SPOKEN in visible:
+            again = DeltaTable(self._path(SPOKEN), version=visible[SPOKEN]).to_pyarrow_dataset()
+            spoken.append(again.to_table(["row_id"], filter=pc.field("batch").isin(newer))["row_id"].combine_chunks())
+        return pa.concat_arrays(spoken)
+
+    def _remember(self, fresh: pa.Table, rows: pa.Table, number: int) -> None:
+        """Keep which rows a batch repeated, since a late older batch must not undo what was said again."""
+        same = fresh.filter(~pc.field("row_id").isin(rows["row_id"].combine_chunks()))
+        if same.num_rows:
+            again = pa.table(
+                {"row_id": same["row_id"], "batch": pa.repeat(pa.scalar(number, pa.int32()), same.num_rows)}
+            )
+            write_deltalake(self._path(SPOKEN), again, mode="append")
 
     def _held(self, table: Table, fresh: pa.Table) -> pa.Table:
         """Every stored version of the rows that `fresh` names, wherever their people are."""
@@ -183,11 +208,11 @@ class History:
         gone = [batch_schema(table).empty_table()]
         for scope in (s for s in batch.scopes if s.table == table.name and table.at):
             start, end = (pa.scalar(moment, pa.timestamp("us", tz="UTC")) for moment in (scope.start, scope.end))
-            mine = pc.field("batch").isin(self._batches_of(batch.source))
-            held = self._stored(
-                table, self._visible(), mine & (pc.field(table.at) >= start) & (pc.field(table.at) < end)
-            )
-            gone.append(vanished(table, held, given, batch.received_at))
+            inside = (pc.field(table.at) >= start) & (pc.field(table.at) < end)
+            mine = inside & pc.field("batch").isin(self._batches_of(batch.source))
+            held = self._held(table, self._stored(table, self._visible(), mine))
+            latest = standing(table, held).filter(mine)
+            gone.append(vanished(table, latest, given, batch.received_at))
         return pa.concat_tables(gone)
 
     def _newer_batches(self, batch: Batch) -> list[int]:
@@ -202,13 +227,16 @@ class History:
 
     def _compact(self) -> None:
         """Keep the files of each table few, so that reading does not slow down with the number of days."""
-        for name in (n for n in TABLES if DeltaTable.is_deltatable(self._path(n))):
+        for name in self._made():
             table = DeltaTable(self._path(name))
             if len(table.file_uris()) > FILES_BEFORE_COMPACTION * self.buckets:
                 table.optimize.compact()
 
+    def _made(self) -> list[str]:
+        return [name for name in (*TABLES, SPOKEN) if DeltaTable.is_deltatable(self._path(name))]
+
     def _commit(self, batch: Batch, number: int, added: Mapping[str, int], ingested_at: datetime) -> None:
-        at = {n: DeltaTable(self._path(n)).version() for n in TABLES if DeltaTable.is_deltatable(self._path(n))}
+        at = {name: DeltaTable(self._path(name)).version() for name in self._made()}
         row = {
             "batch": number,
             "source": batch.source,
@@ -218,7 +246,12 @@ class History:
             "covers_to": batch.tells_until,
             "ingested_at": ingested_at,
             "buckets": self.buckets,
+            "rows": sum(table.num_rows for table in batch.tables.values()),
             "added": json.dumps(added, sort_keys=True),
             "versions": json.dumps(at, sort_keys=True),
         }
         write_deltalake(self._path("ledger"), pa.Table.from_pylist([row], schema=LEDGER), mode="append")
+
+
+def _fingerprints(ledger: pd.DataFrame) -> set[tuple[str, str]]:
+    return set(zip(ledger["source"], ledger["fingerprint"], strict=True))

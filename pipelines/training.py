@@ -7,6 +7,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from features.errors import ContractError
+from features.windows import HORIZON_DAYS
 from models.bundle import LIGHTGBM, LOGISTIC, Bundle, load
 from models.evaluation import Evaluation, evaluate
 from models.ranking import Capacities
@@ -69,8 +73,22 @@ def evaluate_champion(service: Service, tell: Tell) -> Evidence:
     bundle = load(champion.bundle)
     tell("building features")
     data = rows_for(service, datetime.fromisoformat(bundle.lineage["as_of"]), tell, parts=(TEST,))
+    service.catalogue.contract.require(bundle.contract, "champion")
+    _refuse_seen(bundle, data)
     tell("evaluating")
     return write_evidence(judge(bundle, data, service), bundle, service, champion.bundle.name)
+
+
+def _refuse_seen(bundle: Bundle, data: Dataset) -> None:
+    """A model must not be judged on days that it learned from, or that lie too close to them."""
+    first = data.frame.loc[(data.parts == TEST).to_numpy(), "as_of"].min()
+    learned = pd.Timestamp(bundle.lineage["blocks"]["calibrate"]["last_as_of"])
+    if first < learned + pd.Timedelta(days=HORIZON_DAYS):
+        message = (
+            f"A model must be judged on days after those it learned from, which end {learned:%d-%b-%Y}; the test "
+            f"period of this configuration begins {first:%d-%b-%Y}. Restore the periods of its training, or retrain."
+        )
+        raise ContractError(message)
 
 
 def rows_for(service: Service, as_of: datetime, tell: Tell, parts: tuple[str, ...] = ()) -> Dataset:
@@ -107,6 +125,14 @@ def rule_terms(config: ServiceConfig) -> dict[str, list[RuleTerm]]:
     }
 
 
+def _digest(data: Dataset) -> str:
+    """SHA-256 over the features, labels and parts of every row."""
+    digest = sha256()
+    for frame in (data.frame, data.labels[["label", "state"]], data.parts.to_frame()):
+        digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+    return digest.hexdigest()
+
+
 def _lineage(service: Service, data: Dataset, bundle: Bundle, as_of: datetime) -> dict[str, Any]:
     """What the model came from: enough to build it again and to see that it is the same."""
     ledger = service.history.ledger()
@@ -115,6 +141,10 @@ def _lineage(service: Service, data: Dataset, bundle: Bundle, as_of: datetime) -
     return dict(bundle.lineage) | {
         "as_of": as_of.astimezone(UTC).isoformat(),
         "zone": service.config.zone,
+        "periods": service.config.periods.model_dump(mode="json"),
+        "caseload": service.config.caseload.model_dump(mode="json"),
+        "outcome": service.config.outcome.model_dump(mode="json"),
+        "rows": _digest(data),
         "batches": sha256(batches.encode()).hexdigest(),
         "admission_lag_days": round(data.lag_days, 3),
         "training_states": {str(state): int(n) for state, n in sorted(excluded.items())},

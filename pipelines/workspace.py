@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from features.errors import ConfigError
+
 KEY_VARIABLE = "MINUSNINE_KEY"
 
 
@@ -56,15 +58,35 @@ class Workspace:
     def key(self) -> bytes:
         """The secret that pseudonyms and tie-breaks are made with: `MINUSNINE_KEY` if set, else a file made once.
 
-        Whoever holds it can tell whose a pseudonym is; without it the history cannot be added to.
+        Whoever holds it can tell whose a pseudonym is. A history made with another key is refused: everyone would
+        become a second person.
         """
-        if KEY_VARIABLE in os.environ:
-            return os.environ[KEY_VARIABLE].encode()
+        made_with = self.history / "key-check"
         path = self.identity / "pseudonym.key"
-        if not path.exists():
+        if KEY_VARIABLE in os.environ:
+            key = os.environ[KEY_VARIABLE].encode()
+        elif path.exists():
+            key = path.read_bytes()
+        elif made_with.exists():
+            raise ConfigError(_lost_key(path))
+        else:
             self.identity.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_private(path, secrets.token_hex(32).encode())
-        return path.read_bytes()
+            key = secrets.token_hex(32).encode()
+            write_private(path, key)
+        check = hmac.digest(key, b"minus nine", sha256).hex().encode()
+        if not made_with.exists():
+            self.history.mkdir(parents=True, exist_ok=True)
+            write_private(made_with, check)
+        elif made_with.read_bytes() != check:
+            raise ConfigError(_lost_key(path))
+        return key
+
+
+def _lost_key(path: Path) -> str:
+    return (
+        f"The pseudonym key must be the one that the history was made with; it is not the one in {path} or "
+        f"{KEY_VARIABLE}. Restore the key, or begin with an empty workspace."
+    )
 
 
 def write_private(path: Path, content: bytes) -> None:

@@ -175,8 +175,9 @@ class Filler:
         time = clock_time(given)
         unreadable = self.step(f"{given} is not null and {time} is null")
         if cell.from_time is None:
-            local = f"({clock}::date + coalesce({time}, time '00:00'))"
-            notes = {f"time unreadable, start of day taken: {column.name}": unreadable}
+            usual = f"{cell.default_time:%H:%M}"
+            local = f"({clock}::date + coalesce({time}, time '{usual}'))"
+            notes = {f"time unreadable, {usual} taken: {column.name}": unreadable}
         else:
             begun = clock_time(self.refer(cell.from_time))
             local = f"({clock}::date + {time} + interval 1 day * coalesce({time} < {begun}, false)::integer)"

@@ -95,8 +95,8 @@ class Lookup(Part):
 class Cell(Part):
     """How one column is filled; exactly one of column, value, date, concat, hash and sql.
 
-    column: the first of these that is not empty. date: the earliest of these; with `time`, at that time of day (the
-    day's start where there is none), or with `from_time`, at the first moment after it that the clock shows `time`
+    column: the first of these that is not empty. date: the earliest of these; with `time`, at that time of day
+    (`default_time` where there is none), or with `from_time`, at the first moment after it that the clock shows `time`
     (null where there is none); with `whole_days`, whatever time it gives is dropped. otherwise: what becomes of a
     code that `codes` does not have.
     """
@@ -105,6 +105,7 @@ class Cell(Part):
     value: Constant | None = None
     date: tuple[str, ...] = ()
     time: str | None = None
+    default_time: dt.time = dt.time(0)
     from_time: str | None = None
     whole_days: bool = False
     concat: tuple[str, ...] = ()

@@ -31,6 +31,7 @@ CSV_COLUMNS = (
     "age",
     "previous_risk",
     "days_on_list",
+    "last_seen_by",
 )
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a spreadsheet would take for the start of a formula, full-width forms included."""
@@ -55,18 +56,26 @@ def list_page(team: Team, people: Sequence[Person], stamp: Stamp) -> str:
         team=team,
         people=people,
         stamp=stamp,
-        not_seen=words.NOT_SEEN,
         bands=words.BAND_WORDS,
         excluded=[(reason, count) for reason, count in team.excluded if count],
     )
 
 
-def index_page(lists: Mapping[Team, Sequence[Person]], stamp: Stamp) -> str:
-    """Every team of the day: counts, the highest risk, and who was not considered. It names no person."""
+def index_page(lists: Mapping[Team, Sequence[Person]], stamp: Stamp, unlisted: Mapping[str, int] | None = None) -> str:
+    """Every team of the day: counts, the highest risk, who was not considered, and who (`unlisted`, people
+    by reason) no team's list can show. It names no person."""
     reasons = list(dict.fromkeys(reason for team in lists for reason, _ in team.excluded))
     rows = [(team, len(people), _highest(people), dict(team.excluded)) for team, people in lists.items()]
     footer = f"{stamp.trust}, all teams, {stamp.as_of_words}, model {stamp.model_version}"
-    return render("index.html", footer=footer, simulated=stamp.simulated, rows=rows, reasons=reasons, stamp=stamp)
+    return render(
+        "index.html",
+        footer=footer,
+        simulated=stamp.simulated,
+        rows=rows,
+        reasons=reasons,
+        stamp=stamp,
+        unlisted=[(reason, count) for reason, count in sorted((unlisted or {}).items()) if count],
+    )
 
 
 def _highest(people: Sequence[Person]) -> str:
@@ -83,7 +92,7 @@ def _cells(person: Person, stamp: Stamp) -> tuple[str, ...]:
         person.risk_in_words,
         person.change,
         *reasons,
-        person.last_seen or words.NOT_SEEN,
+        person.last_seen or stamp.not_seen,
         _whole(person.days_on_caseload),
         stamp.as_of_words,
         stamp.data_words,
@@ -92,6 +101,7 @@ def _cells(person: Person, stamp: Stamp) -> tuple[str, ...]:
         person.age,
         f"{person.previous_risk:.4f}" if math.isfinite(person.previous_risk) else "",
         _whole(person.days_on_list),
+        person.last_seen_by.replace("_", " "),
     )
 
 

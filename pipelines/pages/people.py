@@ -17,7 +17,8 @@ CHANGES = {"new": "New", "rising": "Up", "steady": "Same", "falling": "Down"}
 
 @dataclass(frozen=True)
 class Person:
-    """One listed person. Text is empty where there is nothing to say; `risk` is a probability."""
+    """One listed person. Text is empty where there is nothing to say; `risk` is a probability and
+    `last_seen_by` a key of `words.SEEN_BY`."""
 
     rank: int
     nhs_number: str
@@ -36,6 +37,7 @@ class Person:
     last_seen_ago: str
     days_on_caseload: float
     also_with: tuple[str, ...]
+    last_seen_by: str
 
     @property
     def change_word(self) -> str:
@@ -46,6 +48,11 @@ class Person:
         """The risk it moved from; empty for someone new, or where it did not move or is not known."""
         moved = self.change in ("rising", "falling") and math.isfinite(self.previous_risk)
         return f"from {in_words(self.previous_risk).removeprefix('about ')}" if moved else ""
+
+    @property
+    def seen_words(self) -> str:
+        """How long ago and by what means: yesterday, by telephone."""
+        return ", ".join(filter(None, (self.last_seen_ago, words.SEEN_BY.get(self.last_seen_by, ""))))
 
     @property
     def band_words(self) -> str:
@@ -60,7 +67,7 @@ def people(
     Someone without an identity keeps the place, shown by the 16 hex digits of the pseudonym, so that a gap in the
     identities never hides a person.
     """
-    listed = ranked[ranked["listed"].astype(bool)].sort_values("rank", kind="stable")
+    listed = ranked[ranked["listed"].astype(bool)].sort_values("rank", kind="stable").astype({"person_id": "int64"})
     joined = listed.merge(identities.astype({"person_id": "int64"}), on="person_id", how="left", validate="many_to_one")
     return tuple(_person(row, names, stamp) for row in joined.to_dict("records"))
 
@@ -86,6 +93,7 @@ def _person(row: Mapping[Any, Any], names: Mapping[str, str], stamp: Stamp) -> P
         last_seen_ago=ago,
         days_on_caseload=_number(row["days_on_caseload"]),
         also_with=tuple(names.get(team, team) for team in _text(row["also_with"]).split(", ") if team),
+        last_seen_by=_text(row["last_seen_by"]) if seen else "",
     )
 
 
@@ -112,7 +120,7 @@ def _age(value: Any) -> str:
 
 
 def _last_seen(value: Any, stamp: Stamp) -> tuple[str, str]:
-    """When, and how long before as_of; both empty where this team has recorded no contact."""
+    """When, and how long before as_of; both empty where this team has no contact to show."""
     if pd.isna(value):
         return "", ""
     at: datetime = pd.Timestamp(value).to_pydatetime()

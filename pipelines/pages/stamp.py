@@ -12,6 +12,7 @@ class Stamp:
     """Where a publication comes from. `as_of` and `data_as_of` are aware times, shown in `zone`.
 
     feed_ages: for each feed, the hours between its newest row and `as_of`; NaN where it never came.
+    active_days: how far back a contact by the team is looked for.
     notes: sentences a reader must see before the list (a feed is late, the list is yesterday's).
     """
 
@@ -23,6 +24,7 @@ class Stamp:
     zone: str
     feed_ages: tuple[tuple[str, float], ...] = ()
     notes: tuple[str, ...] = ()
+    active_days: int = 90
 
     def __post_init__(self) -> None:
         if self.as_of.tzinfo is None or self.data_as_of.tzinfo is None:
@@ -53,6 +55,11 @@ class Stamp:
         return words.moment(self.data_as_of, self.zone)
 
     @property
+    def not_seen(self) -> str:
+        """What is said of someone with no contact by the team in `active_days`."""
+        return f"not seen by this team in {words.count(self.active_days, 'day')}"
+
+    @property
     def feeds(self) -> tuple[tuple[str, str], ...]:
-        """For each feed, its name and its age in words."""
-        return tuple((name, words.age_of_feed(hours)) for name, hours in self.feed_ages)
+        """For each feed, what to call it and its age in words."""
+        return tuple((f"{words.label(name)} feed", words.age_of_feed(hours)) for name, hours in self.feed_ages)

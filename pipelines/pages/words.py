@@ -12,7 +12,14 @@ BANDS = (0.02, 0.05, 0.10, 0.20)
 """Lower bounds of the second to the fifth band of risk."""
 BAND_WORDS = ("below 1 in 50", "1 in 50 or more", "1 in 20 or more", "1 in 10 or more", "1 in 5 or more")
 
-NOT_SEEN = "no contact recorded in this team"
+SEEN_BY = {
+    "face_to_face": "face to face",
+    "telephone": "by telephone",
+    "video": "by video",
+    "message": "by message",
+    "other": "by other means",
+}
+"""How each means of a contact is said after its day."""
 
 
 def plain_date(day: Date) -> str:

@@ -66,6 +66,7 @@ def _row(team: str, rank: int, risk: float, offset: int) -> dict[str, Any]:
         "also_with": TEAMS[2] if rank == 2 else "",
         "days_on_caseload": float(17 * rank),
         "last_seen": pd.NaT if rank % 6 == 0 else pd.Timestamp(AS_OF - timedelta(days=rank % 9, hours=rank % 5 + 1)),
+        "last_seen_by": None if rank % 6 == 0 else ("face_to_face", "telephone", "video", None)[rank % 4],
         **{f"reason_{n + 1}": reasons[n] if n < len(reasons) else "" for n in range(3)},
         "age": 61.4 + rank,
         "sex": ("female", "male")[rank % 2],
@@ -111,7 +112,7 @@ def stamp(**changes: Any) -> Stamp:
         "trust": "Hertfordshire Community NHS Trust",
         "simulated": True,
         "zone": "Europe/London",
-        "feed_ages": (("Community contacts", 5.2), ("Hospital stays", 53.0), ("A&E attendances", 0.4)),
+        "feed_ages": (("community", 5.2), ("hospital stays", 53.0), ("A&E attendances", 0.4)),
     }
     return Stamp(**(values | changes))
 
@@ -121,7 +122,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frame = ranked(12)
     note = "Hospital stays are two days late: someone shown here may already be in hospital. Check before you visit."
     folder = tmp_path_factory.mktemp("published") / "lists"
-    publish(frame, identities(frame), teams(), stamp(notes=(note,)), folder)
+    publish(frame, identities(frame), teams(), stamp(notes=(note,)), folder, unlisted={"no team named": 70})
     return folder / "latest"
 
 

@@ -8,7 +8,9 @@ from features.errors import ConfigError, ContractError
 from models.ranking import COLUMNS, Capacities, capacity, in_words, rank, tie_order
 from models.rules import rule_scores
 
-MONDAY, TUESDAY, FRIDAY = (pd.Timestamp(f"2025-06-0{day} 05:00", tz="UTC").as_unit("us") for day in (2, 3, 6))
+MONDAY, TUESDAY, FRIDAY, SATURDAY = (
+    pd.Timestamp(f"2025-06-0{day} 05:00", tz="UTC").as_unit("us") for day in (2, 3, 6, 7)
+)
 KEY = b"a test's key"
 TWO = Capacities(fixed={"A": 2, "B": 1})
 
@@ -125,6 +127,67 @@ def test_days_on_the_list_count_days_not_lists():
         made = rank(scored(at, **people), caseload(at, **team), key=KEY, capacities=TWO, previous=previous)
         previous = made if previous is None else pd.concat([previous, made])
     assert made["days_on_list"].tolist() == [5, 5]
+
+
+@pytest.mark.parametrize(
+    ("at", "change", "previous_risk", "days"),
+    [
+        pytest.param(FRIDAY, "steady", 0.3, 4, id="three days later the run goes on"),
+        pytest.param(FRIDAY + pd.Timedelta(hours=1), "steady", 0.3, 4, id="a clock change is no gap"),
+        pytest.param(SATURDAY, "new", float("nan"), 1, id="after four days it starts anew"),
+    ],
+)
+def test_a_run_ends_where_lists_were_not_made(at, change, previous_risk, days):
+    people, team = {"p1": 0.3, "p2": 0.2}, {"A": [1, 2]}
+    last = rank(scored(TUESDAY, **people), caseload(TUESDAY, **team), key=KEY, capacities=TWO)
+    today = rank(scored(at, **people), caseload(at, **team), key=KEY, capacities=TWO, previous=last)
+    row = today.set_index("person_id").loc[1]
+    assert (row["change"], row["days_on_list"]) == (change, days)
+    assert row["previous_risk"] == pytest.approx(previous_risk, nan_ok=True)
+
+
+def test_a_gap_is_each_teams_own():
+    people = {"p1": 0.3, "p2": 0.2}
+    first = rank(scored(MONDAY, **people), caseload(MONDAY, A=[1], B=[2]), key=KEY, capacities=TWO)
+    second = rank(scored(TUESDAY, **people), caseload(TUESDAY, A=[1]), key=KEY, capacities=TWO, previous=first)
+    today = rank(
+        scored(FRIDAY, **people),
+        caseload(FRIDAY, A=[1], B=[2]),
+        key=KEY,
+        capacities=TWO,
+        previous=pd.concat([first, second]),
+    )
+    assert today[["team_id", "change", "days_on_list"]].values.tolist() == [["A", "steady", 5], ["B", "new", 1]]
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "before", "change", "previous_risk"),
+    [
+        pytest.param("7", "7", 0.20, "rising", 0.20, id="the same model"),
+        pytest.param("7", "8", 0.20, "steady", float("nan"), id="another model, listed before"),
+        pytest.param("7", "8", 0.05, "new", float("nan"), id="another model, not listed before"),
+        pytest.param(None, "8", 0.20, "rising", 0.20, id="the last list does not say"),
+        pytest.param("7", None, 0.20, "rising", 0.20, id="this list does not say"),
+    ],
+)
+def test_two_models_risks_are_not_compared(was, now, before, change, previous_risk):
+    people, team = {"p2": 0.10, "p3": 0.15}, {"A": [1, 2, 3]}
+    yesterday = rank(
+        scored(MONDAY, p1=before, **people), caseload(MONDAY, **team), key=KEY, capacities=TWO, model_version=was
+    )
+    today = rank(
+        scored(TUESDAY, p1=0.3, **people),
+        caseload(TUESDAY, **team),
+        key=KEY,
+        capacities=TWO,
+        previous=yesterday,
+        model_version=now,
+    )
+    row = today.set_index("person_id").loc[1]
+    assert (row["change"], row["days_on_list"]) == (change, 1 if change == "new" else 2)
+    assert row["previous_risk"] == pytest.approx(previous_risk, nan_ok=True)
+    assert list(today.columns) == (COLUMNS if now is None else [*COLUMNS, "model_version"])
+    assert now is None or (today["model_version"] == now).all()
 
 
 def test_lists_of_the_same_or_a_later_cut_are_not_looked_back_on():

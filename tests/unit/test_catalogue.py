@@ -22,7 +22,8 @@ families:
       - {person: age}
     sentences:
       - {when: [count_visit_7d], say: "{count_visit_7d:visit} in 7 days"}
-      - {say: no visit}
+      - {known: [days_since_visit_90d], say: "a visit {days_since_visit_90d:ago}"}
+      - {say: no visit, reassures: true}
 """
 
 
@@ -79,29 +80,53 @@ def test_what_a_catalogue_cannot_mean_is_refused_with_the_place(good, bad, claus
         ("{x:attendance to the emergency department}", 2, "2 attendances to the emergency department"),
         ("{x}", 2.04, "2"),
         ("{x}", 2.26, "2.3"),
-        ("{x:ago}", 0.4, "in the last day"),
-        ("{x:ago}", 1.9, "yesterday"),
+        ("{x:ago}", 0.2, "today"),
+        ("{x:ago}", 0.3, "yesterday"),
+        ("{x:ago}", 1.2, "yesterday"),
+        ("{x:ago}", 1.9, "2 days ago"),
         ("{x:ago}", 41.2, "41 days ago"),
         ("{x}", math.nan, "no record"),
     ],
 )
 def test_facts_in_words(template, value, words):
-    assert fill(template, {"x": value}) == words
+    assert fill(template, {"x": value}, cut_share=0.25) == words
 
 
 def test_the_first_sentence_that_fits_is_said():
     catalogue = load_catalogue(GOOD, "c")
-    assert catalogue.sentence("visits", {"count_visit_7d": 2.0}) == "2 visits in 7 days"
-    assert catalogue.sentence("visits", {"count_visit_7d": 0.0}) == "no visit"
-    assert catalogue.sentence("visits", {"count_visit_7d": math.nan}) == "no visit"
+    row = {"count_visit_7d": 0.0, "days_since_visit_90d": 40.0}
+    assert catalogue.sentence("visits", row | {"count_visit_7d": 2.0}) == "2 visits in 7 days"
+    assert catalogue.sentence("visits", row) == "a visit 40 days ago"
+    assert catalogue.sentence("visits", row | {"days_since_visit_90d": 0.0}, cut_share=0.25) == "a visit today"
 
 
-def test_every_family_of_the_community_catalogue_has_words_when_nothing_is_known():
+def test_what_reassures_is_no_reason():
+    row = {"count_visit_7d": 0.0, "days_since_visit_90d": math.nan}
+    assert load_catalogue(GOOD, "c").sentence("visits", row) == ""
+
+
+ZERO_AND_UNKNOWN = [
+    {},
+    {"last_news2_30d": 0.0, "mean_news2_180d": 0.0, "days_since_news2_365d": 0.3, "max_news2_14d": 9.0},
+    {"days_since_news2_365d": 200.0},
+    {"count_attendance_365d": 1.0, "days_since_attendance_365d": 60.0},
+    {"days_since_emergency_discharge_365d": 1.0, "count_emergency_discharge_30d": 1.0, "count_emergency_365d": 1.0},
+]
+
+
+@pytest.mark.parametrize("given", ZERO_AND_UNKNOWN, ids=lambda given: ", ".join(given) or "nothing known")
+def test_no_sentence_of_the_community_catalogue_says_less_than_is_known(given):
+    """Zero is a value, not its absence; and a sentence never quotes what is not known."""
     catalogue = load_catalogue(COMMUNITY.read_text(encoding="utf-8"), "community.yaml")
-    nothing = {info.name: 0.0 if info.empty == 0 else math.nan for info in catalogue.infos()}
-    said = [catalogue.sentence(family, nothing) for family in catalogue.families]
-    assert all(said)
-    assert not [words for words in said if "no record" in words]
+    row = {info.name: 0.0 if info.empty == 0 else math.nan for info in catalogue.infos()} | given
+    said = {family: catalogue.sentence(family, row, 0.25) for family in catalogue.families}
+    assert not [words for words in said.values() if "no record" in words]
+    if "last_news2_30d" in given:
+        assert said["observations"] == "NEWS2 of 0 yesterday (own usual 0)"
+    if "count_attendance_365d" in given:
+        assert said["hospital"] == "1 attendance to the emergency department in a year, the last 60 days ago"
+    if "count_emergency_discharge_30d" in given:
+        assert said["hospital"].startswith("discharged from an emergency stay yesterday")
 
 
 def test_a_contract_refuses_another_table_and_survives_json():

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit
+from threadpoolctl import threadpool_limits
 
 from features.errors import ContractError, NotReadyError
 from features.table import FeatureInfo, make_contract
@@ -86,6 +87,23 @@ def test_training_twice_or_on_shuffled_rows_gives_the_same_bytes(bundle):
     table, parts = (frame.iloc[order].reset_index(drop=True) for frame in (TABLE, PARTS))
     again = train(table, LABELS.sample(frac=1, random_state=4), parts, CONTRACT, CONFIG)
     assert again.fingerprint == bundle.fingerprint
+
+
+def test_the_number_of_threads_of_the_machine_changes_no_byte():
+    contract = make_contract(
+        tuple(FeatureInfo(f"last_{i}_30d", "wide", "last", str(i), 30, 0, None) for i in range(40)), "a wide test"
+    )
+    table, labels = (frame.iloc[: 500 * 25].reset_index(drop=True) for frame in (TABLE, LABELS))
+    values = np.random.default_rng(6).normal(size=(len(table), 40)).astype(np.float32)
+    wide = pd.concat([table[["person_id", "as_of"]], pd.DataFrame(values, columns=list(contract.names))], axis=1)
+    parts = pd.Series(np.repeat(["train", "calibrate"], [500 * 6, 500 * 19]))
+    config = CONFIG.model_copy(update={"seeds": (1,), "most_trees": 2, "lead_from_admissions": 10**6})
+    labels = labels.assign(label=(values[:, 0] + values[:, 1] > 2).astype(np.int8))
+    fingerprints = set()
+    for threads in (1, 2):
+        with threadpool_limits(limits=threads, user_api="blas"):
+            fingerprints.add(train(wide, labels, parts, contract, config).fingerprint)
+    assert len(fingerprints) == 1
 
 
 def test_another_seed_gives_another_model(bundle):
@@ -198,6 +216,17 @@ def test_too_little_to_learn_from_is_said_in_a_sentence(spoil, words):
     table, labels = spoil(TABLE, LABELS)
     with pytest.raises(NotReadyError, match="(?i)" + words):
         train(table, labels, PARTS, CONTRACT, CONFIG)
+
+
+@pytest.mark.parametrize(("least", "model"), [(10**6, LOGISTIC), (0, LIGHTGBM)])
+def test_a_lead_that_says_nothing_about_the_later_rows_is_refused(least, model):
+    later = (PARTS == "calibrate").to_numpy()
+    upside_down = np.random.default_rng(8).random(len(TABLE)) < expit(-6.0 - truth(TABLE))
+    label = np.where(later, upside_down, LABELS["label"]).astype(np.int8)
+    labels = LABELS.assign(label=label, admitted_at=(LABELS["as_of"] + pd.Timedelta(hours=30)).where(label == 1))
+    config = CONFIG.model_copy(update={"lead_from_admissions": least})
+    with pytest.raises(NotReadyError, match=f"for '{model}' it does not .*slope 0 or less on 7500 rows"):
+        train(TABLE, labels, PARTS, CONTRACT, config)
 
 
 def test_a_table_that_does_not_fit_its_labels_is_refused():

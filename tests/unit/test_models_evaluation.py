@@ -134,10 +134,23 @@ def test_counts_account_for_every_row():
 
 
 def test_people_already_admitted_take_places_but_are_no_hits():
-    scores = SCORES.assign(score=SCORES["score"].where(SCORES["person_id"] != 0, 50.0))
-    found = judged(scores)
-    assert found.counts["already_admitted_listed"] == 1
-    assert found.overall.set_index(["model", "measure"]).loc[("model", "ppv"), "value"] < value("ppv")
+    # On day 2 the score of 0 is now the highest of team A: 4 keeps the other place, and 3, a positive, has none.
+    on_day_2 = (WORLD["person_id"] == 0) & (WORLD["state"] == "already_admitted")
+    labels = LABELS.assign(label=LABELS["label"].where(~on_day_2, 1))
+    found = judged(SCORES.assign(score=SCORES["score"].where(~on_day_2, 50.0)), labels)
+    assert (found.counts["already_admitted_listed"], found.counts["listed"]) == (1, 44)
+    measured = found.overall.set_index(["model", "measure"])["value"].loc["model"]
+    hits = 8 + 3
+    assert measured["ppv"] == pytest.approx(hits / 44)
+    assert measured["nne"] == pytest.approx(44 / hits)
+    assert measured["recall"] == pytest.approx(hits / 14)
+    settled = int(WORLD["state"].isin(["usable", "already_admitted"]).sum())
+    assert measured["lift"] == pytest.approx((hits / 44) / (14 / settled))
+    team = found.teams.set_index("team_id").loc["A"]
+    assert (team["listed"], team["hits"], team["observed"]) == (22, hits - 3, 9)
+    assert team["ppv"] == pytest.approx((hits - 3) / 22)
+    for measure in ("brier", "calibration_slope"):
+        assert measured[measure] == pytest.approx(value(measure))
 
 
 def test_rows_without_a_label_are_counted_and_left_out():

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pipelines.pages import people
 from pipelines.pages.lists import CSV_COLUMNS
 from pipelines.pages.teams import slug
-from pipelines.publish import LATEST, MANIFEST, Published, PublishError, Stamp, hold, publish
+from pipelines.publish import LATEST, MANIFEST, Published, PublishError, Stamp, publish
 
 AS_OF = datetime(2026, 7, 3, 5, 0, tzinfo=UTC)
 ADA, BEN, CAT = 1, -2, 3
@@ -41,6 +41,7 @@ def row(team: str, person: int, rank: int, **changes: Any) -> dict[str, Any]:
         "also_with": "",
         "days_on_caseload": 40.0,
         "last_seen": pd.Timestamp(AS_OF - timedelta(days=2)),
+        "last_seen_by": "face_to_face",
         "reason_1": "3 unscheduled visits in 7 days",
         "reason_2": "",
         "reason_3": "",
@@ -64,7 +65,7 @@ IDENTITIES = pd.DataFrame(
     {
         "person_id": [ADA, BEN, CAT],
         "nhs_number": ["9990000018", "9990000115", "9990000220"],
-        "family_name": ["Okafor", "Lee", "Unlisted"],
+        "family_name": ["Okafor", "Lee", "Quill"],
         "given_name": ["Ada", "Ben", "Cat"],
         "birth_date": [datetime(1944, 8, 2).date()] * 3,  # noqa: DTZ001
     }
@@ -123,7 +124,7 @@ def test_every_team_gets_a_page_and_only_listed_people_are_shown(tmp_path: Path)
     assert rows_of(tmp_path, "west") == []
     everything = b"".join(contents(published.folder).values())
     assert b"OKAFOR" in everything
-    assert b"UNLISTED" not in everything.upper()
+    assert b"QUILL" not in everything.upper()
 
 
 def test_the_spreadsheet_says_what_the_page_says(tmp_path: Path) -> None:
@@ -152,8 +153,10 @@ def test_the_spreadsheet_says_what_the_page_says(tmp_path: Path) -> None:
         "age": "81",
         "previous_risk": "",
         "days_on_list": "1",
+        "last_seen_by": "face to face",
     }
-    assert (second["last_seen"], second["also_with"]) == ("no contact recorded in this team", "South nursing")
+    assert (second["last_seen"], second["also_with"]) == ("not seen by this team in 90 days", "South nursing")
+    assert second["last_seen_by"] == ""
     assert (second["previous_risk"], second["days_on_list"]) == ("0.0500", "3")
 
 
@@ -237,6 +240,7 @@ MISFITS: dict[str, tuple[pd.DataFrame, str]] = {
     "a rank twice": (RANKED.assign(rank=1), "rank may be given once"),
     "an unknown team": (RANKED.assign(team_id=["north", "north", "north", "east"]), "in teams, and 1 of 4"),
     "another day": (RANKED.assign(as_of=pd.Timestamp(AS_OF + timedelta(hours=1))), "as of 2026-07-03T05:00"),
+    "an unknown means": (RANKED.assign(last_seen_by="owl"), "null or one of face_to_face, .* and 3 of 3"),
     "an unknown change": (RANKED.assign(change="better"), "change must be one of new, rising"),
 }
 
@@ -253,6 +257,20 @@ def test_two_identities_for_a_person_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PublishError, match="one identity, and 1 of 4") as refused:
         publish(RANKED, pd.concat([IDENTITIES, IDENTITIES.iloc[:1]]), TEAMS, STAMP, tmp_path)
     assert "Okafor" not in str(refused.value)
+
+
+def test_an_nhs_number_twice_in_a_team_is_refused(tmp_path: Path) -> None:
+    same = IDENTITIES.assign(nhs_number=["9990000018", " 9990000018", "9990000220"])
+    with pytest.raises(PublishError, match="NHS number may be listed once in a team, and 1 of 3") as refused:
+        publish(RANKED, same, TEAMS, STAMP, tmp_path)
+    assert "0018" not in str(refused.value)
+    apart = RANKED.assign(listed=[True, False, False, True])
+    assert publish(apart, same, TEAMS, STAMP, tmp_path).listed == 2
+
+
+@pytest.mark.parametrize("number", [None, "", "not known"])
+def test_those_without_a_usable_nhs_number_are_not_taken_for_one_another(tmp_path: Path, number: str | None) -> None:
+    assert publish(RANKED, IDENTITIES.assign(nhs_number=number), TEAMS, STAMP, tmp_path).listed == 3
 
 
 def test_a_person_without_identity_keeps_the_place(tmp_path: Path) -> None:
@@ -318,27 +336,6 @@ def test_what_a_killed_run_left_is_swept(tmp_path: Path) -> None:
     (left / "list.csv").write_text("half", "utf-8")
     run(tmp_path)
     assert not left.parent.exists()
-
-
-def test_hold_marks_yesterdays_lists_until_the_next_ones_come(tmp_path: Path) -> None:
-    note = "No list for 04-Jul-2026: contacts are <30 hours> late."
-    assert not hold(tmp_path, note)
-    day = run(tmp_path).folder
-    before = contents(day)
-    assert hold(tmp_path, note)
-    assert not hold(tmp_path, note)
-    for path in ("index.html", "north/list.html", "west/list.html"):
-        page = (tmp_path / LATEST / path).read_text("utf-8")
-        assert page.count("No list for 04-Jul-2026: contacts are &lt;30 hours&gt; late.") == 1
-    assert contents(day) == before
-    assert not run(tmp_path).changed
-    assert hold(tmp_path, "A second reason.")
-    page = (tmp_path / LATEST / "north" / "list.html").read_text("utf-8")
-    assert page.index("No list for") < page.index("A second reason.")
-    run(tmp_path, *on(1))
-    assert (tmp_path / LATEST).readlink() == Path("2026-07-04")
-    assert "Before you use this" not in (tmp_path / LATEST / "north" / "list.html").read_text("utf-8")
-    assert len(list((tmp_path / ".versions").iterdir())) == 2
 
 
 HOSTILE_IDS = (

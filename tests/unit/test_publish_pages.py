@@ -81,6 +81,7 @@ def person(**changes: Any) -> Person:
         "last_seen_ago": "yesterday",
         "days_on_caseload": 43.0,
         "also_with": (),
+        "last_seen_by": "telephone",
     }
     return Person(**(usual | changes))
 
@@ -160,7 +161,7 @@ def test_a_list_says_whose_when_and_from_what() -> None:
         "Listed 1 person",
         "Data up to 03-Feb-2026 01:00",
         "Model champion 14",
-        "Community contacts 5 hours old",
+        "Community contacts feed 5 hours old",
         "Not a triage order, and not a reason to cancel or delay anyone’s visit.",
         "People who are not listed may still be at risk.",
         "already in hospital (9).",
@@ -176,9 +177,32 @@ def test_a_person_is_told_in_words() -> None:
         "Also with South nursing , Urgent response",
         "About 1 in 8 (band 4 of 5: 1 in 10 or more) New",
         "3 unscheduled visits in 7 days",
-        "Yesterday 02-Feb-2026 14:30 On caseload 43 days",
+        "Yesterday, by telephone 02-Feb-2026 14:30 On caseload 43 days",
     ):
         assert said in page
+
+
+@pytest.mark.parametrize(
+    ("means", "said"),
+    [
+        ("face_to_face", "Yesterday, face to face"),
+        ("telephone", "Yesterday, by telephone"),
+        ("video", "Yesterday, by video"),
+        ("message", "Yesterday, by message"),
+        ("other", "Yesterday, by other means"),
+        ("", "Yesterday"),
+    ],
+)
+def test_last_seen_says_by_what_means(means: str, said: str) -> None:
+    assert f"{said} 02-Feb-2026 14:30" in text(person(last_seen_by=means))
+
+
+def test_how_far_back_a_contact_is_looked_for_is_the_stamps() -> None:
+    assert "Not seen by this team in 30 days" in text(person(last_seen=""), active_days=30)
+
+
+def test_a_feed_is_called_one() -> None:
+    assert "Community feed never received" in text(feed_ages=(("community", float("nan")),))
 
 
 @pytest.mark.parametrize(
@@ -200,12 +224,15 @@ def test_what_is_not_known_is_said() -> None:
     page = text(unknown)
     for said in ("NHS number not held", "Date of birth not held", "No single reason stands out."):
         assert said in page
-    assert page.split("No contact recorded in this team")[1].startswith(" “About 1 in 8” means")
+    assert page.split("Not seen by this team in 90 days")[1].startswith(" “About 1 in 8” means")
 
 
 def test_an_empty_list_is_a_sentence() -> None:
     assert "Nobody is listed for Tuesday 03-Feb-2026. 412 people were considered." in text()
     assert "this team had nobody on its open caseload" in text(team=Team("west", "West", 0, 5, ()))
+    left_out = text(team=Team("west", "West", 0, 5, (("Already in hospital", 2),)))
+    assert "nobody on this team’s caseload could be considered" in left_out
+    assert "already in hospital (2)." in left_out
 
 
 def test_simulated_people_and_notes_are_announced() -> None:
@@ -270,6 +297,16 @@ def test_the_index_leads_to_each_team_and_counts() -> None:
         "north/list.html",
         f"{south.slug}/list.html",
     ]
+
+
+def test_the_index_counts_those_no_list_can_show() -> None:
+    unlisted = {"no team named": 1070, "<b>closed</b> team": 3, "no such": 0}
+    page = Reader(index_page({TEAM: ()}, stamp(), unlisted))
+    told = "no team’s list can show them Reason People <b>closed</b> team 3 No team named 1,070 A list is"
+    assert told in page.text
+    assert page.text.index("not considered, by reason") < page.text.index("no team’s list can show")
+    assert "no such" not in page.text.lower()
+    assert "can show them" not in Reader(index_page({TEAM: ()}, stamp())).text
 
 
 def test_an_index_without_teams_is_a_sentence() -> None:

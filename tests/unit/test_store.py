@@ -1,5 +1,6 @@
 """The history on disk: all tables at once or none, the same bytes only once, nothing that a killed run left."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -9,6 +10,7 @@ import pytest
 from deltalake import DeltaTable
 
 from features.batch import Batch, Scope
+from features.history import merged
 from features.schema import TABLES, batch_schema
 from pipelines.store import History
 
@@ -116,7 +118,8 @@ def test_a_person_found_to_be_another_takes_their_rows_along_from_then_on(store)
         (6, day(9), None),
         (7, day(1), day(9)),
     ]
-    assert store.merges()[["person_id", "merged_into"]].to_numpy().tolist() == [[7, 6]]
+    assert merged(store.read(names=("people",))["people"]).to_numpy().tolist() == [[7, 6]]
+    assert merged(store.read(names=("people",), known_by=day(8))["people"]).empty
 
 
 def test_a_batch_that_is_complete_for_a_period_deletes_what_it_leaves_out(store):
@@ -151,3 +154,34 @@ def test_an_older_extract_that_comes_late_does_not_undo_what_a_newer_one_said(st
         (5, "attended", None),
         (6, "attended", None),
     ]
+
+
+def test_what_a_newer_extract_said_again_is_not_undone_by_an_older_one(store):
+    store.ingest(batch("day 1", received=day(1), contacts=[CONTACT]), NOW)
+    store.ingest(batch("day 4", received=day(4), contacts=[CONTACT | {"known_from": day(4)}]), NOW)
+    older = [CONTACT | {"known_from": day(6), "status": "no_access"}]
+    store.ingest(replace(batch("day 3", received=day(6), contacts=older), covers_to=day(3)), NOW)
+    assert [(r["status"], r["known_to"]) for r in rows(store, "contacts")] == [("attended", None)]
+    empty = batch("complete day 3", received=day(7), scopes=(Scope("contacts", day(-9), day(2)),))
+    store.ingest(replace(empty, covers_to=day(3)), NOW)
+    assert [(r["status"], r["known_to"]) for r in rows(store, "contacts")] == [("attended", None)]
+
+
+def test_a_refresh_does_not_delete_a_contact_that_has_moved_out_of_its_period(store):
+    store.ingest(batch("january", received=day(31), contacts=[CONTACT | {"occurred_at": day(30)}]), NOW)
+    moved = CONTACT | {"occurred_at": day(33), "known_from": day(32)}
+    store.ingest(batch("february", received=day(35), contacts=[moved]), NOW)
+    scope = Scope("contacts", day(0), day(31))
+    store.ingest(batch("january again", received=day(50), scopes=(scope,)), NOW)
+    assert [(r["occurred_at"], r["known_to"]) for r in rows(store, "contacts")] == [
+        (day(30), day(32)),
+        (day(33), None),
+    ]
+
+
+def test_two_writers_take_turns(store, tmp_path):
+    batches = [batch(f"b{n}", stays=[STAY | {"row_id": n, "person_id": n}]) for n in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda one: History(store.folder, buckets=4).ingest(one, NOW), batches))
+    assert sorted(r["row_id"] for r in rows(store, "stays")) == [0, 1, 2, 3]
+    assert store.ledger()["batch"].tolist() == [1, 2, 3, 4]
