@@ -30,6 +30,7 @@ COLUMNS = [
     "also_with",
     "days_on_caseload",
     "last_seen",
+    "last_seen_by",
 ]
 
 

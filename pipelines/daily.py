@@ -64,6 +64,7 @@ def score(service: Service, as_of: datetime, tell: Tell) -> Scored:
         key=service.workspace.key(),
         capacities=capacities(service.config),
         previous=_previous(service, as_of),
+        model_version=bundle.fingerprint,
     )
     told = _explained(ranked, snap, bundle, service)
     version = f"{champion.version} ({bundle.fingerprint[:12]})"

@@ -30,7 +30,9 @@ def given_dataset(service: Service, task: TaskConfig, tell: Callable[[str], None
     labels = given_labels(frame, outcomes, service.config.zone).assign(died=False)
     unknown = pd.Series(float("nan"), index=index.index)
     members = index[["person_id", "as_of", "team_id"]].assign(
-        days_on_caseload=unknown, last_seen=pd.Series(pd.NaT, index=index.index, dtype="datetime64[us, UTC]")
+        days_on_caseload=unknown,
+        last_seen=pd.Series(pd.NaT, index=index.index, dtype="datetime64[us, UTC]"),
+        last_seen_by=None,
     )
     nobody = pd.DataFrame({"as_of": [], "team_id": [], "reason": [], "people": []})
     return Dataset(frame, labels, _parts(service, task, frame), members.drop_duplicates(), nobody, 0.0)

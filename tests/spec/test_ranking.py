@@ -73,7 +73,7 @@ def scored(at, **risks):
 def caseload(at, **teams):
     rows = [(person, at, team, 30.0, pd.NaT) for team, people in teams.items() for person in people]
     frame = pd.DataFrame(rows, columns=["person_id", "as_of", "team_id", "days_on_caseload", "last_seen"])
-    return frame.assign(last_seen=pd.to_datetime(frame["last_seen"], utc=True))
+    return frame.assign(last_seen=pd.to_datetime(frame["last_seen"], utc=True), last_seen_by=None)
 
 
 def test_each_team_has_its_own_order_and_places():
