@@ -21,7 +21,7 @@ class Aggregate:
 
 AGGREGATES = {
     "count": Aggregate("number of {of}", 0.0),
-    "distinct_days": Aggregate("number of calendar days with {of}", 0.0),
+    "distinct_days": Aggregate("number of calendar days that have {of}", 0.0),
     "rate": Aggregate("{of} per day, over the part of the window in which anything is known of the person", 0.0),
     "ratio": Aggregate(
         "{of} in {days} days against the number expected from the last {against}, corrected for how long the person "
@@ -33,11 +33,13 @@ AGGREGATES = {
         "{of}, each counting 1 when it occurs and half as much every {half_life} days", 0.0, ("half_life",)
     ),
     "share": Aggregate("share of {among} that are {of}", None, ("days", "among")),
-    "run": Aggregate("{of} in a row: those since the last {until}", 0.0, ("days", "until")),
-    "days_since": Aggregate("days since the last {of}", None),
-    "days_since_first": Aggregate("days since the first {of} within the window", None),
-    "longest_gap": Aggregate("longest time from one {of} to the next, in days", None),
-    "cadence": Aggregate("time since the last {of} in units of the person's own mean gap; about 1 is when due", None),
+    "run": Aggregate("{of} in a row: those since the last of {until}", 0.0, ("days", "until")),
+    "days_since": Aggregate("days since the last of {of}", None),
+    "days_since_first": Aggregate("days since the first of {of} within the window", None),
+    "longest_gap": Aggregate("longest time between two of {of} in succession, in days", None),
+    "cadence": Aggregate(
+        "time since the last of {of}, in units of the person's own mean gap; about 1 is when due", None
+    ),
     "sum": Aggregate("sum of the values of {of}", 0.0),
     "mean": Aggregate("mean value of {of}", None),
     "min": Aggregate("least value of {of}", None),
