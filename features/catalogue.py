@@ -2,7 +2,7 @@
 
 A catalogue is YAML. `events` name rows of the history (a table, a condition on its columns, the moment and the value
 taken); `families` hold features made of them, and the sentences a nurse would say of them. A feature's name is
-derived: `{aggregate}_{event}_{days}d`.
+derived: `{aggregate}_{event}_{days}d`. `features.vocabulary` has the aggregates and what each takes.
 """
 
 import math
@@ -20,22 +20,12 @@ from features.frames import connect
 from features.history import empty_history
 from features.schema import TABLES
 from features.table import Contract, FeatureInfo, make_contract
+from features.vocabulary import AGGREGATES, DIRECTIONS, FADED_AFTER, PERSONAL
 
-AGGREGATES = ("count", "days_since", "mean", "min", "max", "last", "share")
-PERSONAL = (
-    "age",
-    "female",
-    "deprivation_decile",
-    "care_home",
-    "days_on_caseload",
-    "open_referrals",
-    "weekday",
-    "season_cos",
-    "season_sin",
-)
 DEFINITIONS = "1"
 """To be raised whenever the code changes what an aggregate or a personal fact means: models then refuse old tables."""
-DIRECTIONS = {"up": 1, "down": -1, "none": 0}
+ENDS = {"referrals": "closed_at", "stays": "discharged_at"}
+"""Tables whose rows last, and the column that says until when."""
 PLACEHOLDER = re.compile(r"\{(\w+)(?::([^}]*))?\}")
 
 
@@ -44,12 +34,16 @@ class _Data(BaseModel):
 
 
 class Event(_Data):
-    """Rows of `table` that satisfy `where`, each at its `at` (default: the table's own moment), worth `value`."""
+    """Rows of `table` that satisfy `where`, each at its `at` (default: the table's own moment), worth `value`.
+
+    words: what a nurse calls them, in the plural (default: the event's name).
+    """
 
     table: Literal["referrals", "contacts", "observations", "stays", "attendances"]
     where: str = "true"
     at: str = ""
     value: str = "null"
+    words: str = ""
 
     @property
     def moment(self) -> str:
@@ -57,36 +51,65 @@ class Event(_Data):
 
 
 class Feature(_Data):
-    """One line of a family: one aggregate of one event over one or more look-backs (days)."""
+    """One line of a family: one aggregate of one event over one or more look-backs or half-lives (days)."""
 
-    aggregate: Literal["count", "days_since", "mean", "min", "max", "last", "share", "person"]
+    aggregate: str
     of: str
     days: tuple[int, ...] = ()
+    half_life: tuple[int, ...] = ()
+    against: int = 0
     among: str = ""
+    until: str = ""
     direction: Literal["up", "down", "none"] = "none"
 
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, raw: Any) -> Any:
         """`{count: visit, days: [7, 30]}` says aggregate and event in one."""
-        named = [key for key in (*AGGREGATES, "person") if isinstance(raw, dict) and key in raw]
-        if len(named) != 1 or not isinstance(raw, dict):
-            message = f"a feature must name one aggregate of {', '.join((*AGGREGATES, 'person'))}"
+        words = [str(key) for key in raw if key not in cls.model_fields] if isinstance(raw, dict) else []
+        if len(words) != 1 or words[0] not in (*AGGREGATES, "person"):
+            odd = [word for word in words if word not in (*AGGREGATES, "person")]
+            near = nearest(odd[0], (*AGGREGATES, "person")) if odd else f"known: {', '.join((*AGGREGATES, 'person'))}"
+            message = f"a feature must name one aggregate; found {', '.join(words) or 'none'}; {near}"
             raise ValueError(message)
-        rest = {key: value for key, value in raw.items() if key != named[0]}
-        days = rest.pop("days", ())
-        return {**rest, "aggregate": named[0], "of": raw[named[0]], "days": (days,) if isinstance(days, int) else days}
+        rest = {key: value for key, value in raw.items() if key != words[0]}
+        for key in ("days", "half_life"):
+            rest[key] = (rest[key],) if isinstance(rest.get(key), int) else rest.get(key, ())
+        return {**rest, "aggregate": words[0], "of": raw[words[0]]}
+
+    @model_validator(mode="after")
+    def _takes(self) -> "Feature":
+        wanted = AGGREGATES[self.aggregate].takes if self.aggregate != "person" else ()
+        said = tuple(key for key in ("days", "half_life", "against", "among", "until") if getattr(self, key))
+        if set(said) != set(wanted):
+            message = (
+                f"{self.aggregate} must say {' and '.join(wanted) or 'no more'}; found {', '.join(said) or 'none'}"
+            )
+            raise ValueError(message)
+        if min((*self.days, *self.half_life), default=1) < 1 or (self.against and self.against <= max(self.days)):
+            message = (
+                f"{self.aggregate} of {self.of} must have days of 1 or more, and fewer of them than it has against"
+            )
+            raise ValueError(message)
+        return self
 
     def infos(self, family: str) -> Iterator[FeatureInfo]:
+        """The features that the line stands for, shortest name first in the order of its days or half-lives."""
         direction = DIRECTIONS[self.direction]
         if self.aggregate == "person":
             yield FeatureInfo(self.of, family, "person", self.of, 0, direction, None)
             return
-        of = f"{self.of}_among_{self.among}" if self.among else self.of
-        empty = 0.0 if self.aggregate == "count" else None
-        for days in self.days:
-            name = f"{self.aggregate}_{of}_{days}d"
-            yield FeatureInfo(name, family, self.aggregate, self.of, days, direction, empty, self.among)
+        also = [f"{word}_{event}" for word, event in (("among", self.among), ("until", self.until)) if event]
+        stem = "_".join((self.aggregate, self.of, *also))
+        empty, extra = AGGREGATES[self.aggregate].empty, (self.among, self.until, self.against)
+        against = f"_against_{self.against}d" if self.against else ""
+        spans = [(f"_{n}d{against}", n, 0) for n in self.days] or [
+            (f"_{n}d", FADED_AFTER * n, n) for n in self.half_life
+        ]
+        for suffix, days, half_life in spans or [("", 0, 0)]:
+            yield FeatureInfo(
+                stem + suffix, family, self.aggregate, self.of, days, direction, empty, *extra, half_life=half_life
+            )
 
 
 class Sentence(_Data):
@@ -120,7 +143,9 @@ class Catalogue(_Data):
 
     @cached_property
     def contract(self) -> Contract:
-        definitions = "\n".join(f"{name}: {event.model_dump_json()}" for name, event in sorted(self.events.items()))
+        definitions = "\n".join(
+            f"{name}: {event.model_dump_json(exclude={'words'})}" for name, event in sorted(self.events.items())
+        )
         return make_contract(self.infos(), f"{DEFINITIONS}\n{definitions}")
 
     def infos(self) -> Iterator[FeatureInfo]:
@@ -131,7 +156,12 @@ class Catalogue(_Data):
     @property
     def longest(self) -> int:
         """The longest look-back, in days."""
-        return max((info.days for info in self.infos()), default=0)
+        return max((max(info.days, info.against) for info in self.infos()), default=0)
+
+    @property
+    def of_teams(self) -> list[FeatureInfo]:
+        """The features of teams rather than of people."""
+        return [info for info in self.infos() if info.aggregate == "team_share"]
 
     def sentence(self, family: str, row: Mapping[str, float], cut_share: float = 0.0) -> str:
         """What a nurse would say of this family as a reason, given the row's features; empty where it is none.
@@ -155,7 +185,7 @@ def load_catalogue(text: str, where: str) -> Catalogue:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        message = f"{where}: {place or 'the file'}: {first['msg']}."
+        message = f"{where}: {place or 'the file'}: {first['msg'].removeprefix('Value error, ')}."
         raise ConfigError(message) from error
     _check_events(catalogue, where)
     _check_names(catalogue, where)
@@ -221,8 +251,8 @@ def _check_names(catalogue: Catalogue, where: str) -> None:
         place = f"{where}: families.{family_name}"
         for feature in family.features:
             known = PERSONAL if feature.aggregate == "person" else catalogue.events
-            _refuse_unknown([feature.of, *([feature.among] if feature.among else [])], known, place, "event")
-            _refuse_days(feature, place)
+            _refuse_unknown(filter(None, (feature.of, feature.among, feature.until)), known, place, "event")
+            _refuse_tables(catalogue, feature, place)
     names = catalogue.contract.names
     doubled = {name for name in names if names.count(name) > 1}
     if doubled:
@@ -233,15 +263,16 @@ def _check_names(catalogue: Catalogue, where: str) -> None:
             _refuse_unknown(sentence.names, names, f"{where}: families.{family_name}.sentences", "feature")
 
 
-def _refuse_days(feature: Feature, place: str) -> None:
-    if feature.aggregate != "person" and (not feature.days or min(feature.days) < 1):
-        message = (
-            f"{place}: {feature.aggregate} of {feature.of} must have days of 1 or more; found {list(feature.days)}."
-        )
-        raise ConfigError(message)
-    if (feature.aggregate == "share") != bool(feature.among):
-        message = f"{place}: 'among' says what a share is a share of, and goes with share only; found at {feature.of}."
-        raise ConfigError(message)
+def _refuse_tables(catalogue: Catalogue, feature: Feature, place: str) -> None:
+    """Only referrals and stays end; only contacts and observations are some team's."""
+    needed = {"open": tuple(ENDS), "team_share": ("contacts", "observations")}.get(feature.aggregate, ())
+    for event in filter(None, (feature.of, feature.among)):
+        if needed and catalogue.events[event].table not in needed:
+            message = (
+                f"{place}: {feature.aggregate} must be of an event in {' or '.join(needed)}; '{event}' is of "
+                f"{catalogue.events[event].table}."
+            )
+            raise ConfigError(message)
 
 
 def _refuse_unknown(words: Iterable[str], known: Iterable[str], place: str, kind: str) -> None:

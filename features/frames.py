@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -26,3 +28,13 @@ def to_frame(relation: duckdb.DuckDBPyRelation) -> pd.DataFrame:
     """A relation as a pandas frame, by way of Arrow."""
     frame: pd.DataFrame = relation.to_arrow_table().to_pandas()
     return frame
+
+
+def micros(moments: pd.Series) -> npt.NDArray[np.int64]:
+    """Moments as microseconds since 1970."""
+    return np.asarray(moments.astype("datetime64[us, UTC]").astype("int64"))
+
+
+def moments(micros: npt.NDArray[np.int64]) -> pd.Series:
+    """Microseconds since 1970 as moments."""
+    return pd.Series(micros.astype("datetime64[us]")).dt.tz_localize("UTC")

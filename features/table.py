@@ -20,7 +20,8 @@ class FeatureInfo:
     aggregate: how it is made (count, days_since, mean, ...); of: the event it is made of, or the personal fact.
     days: look-back in days; 0 where the feature has none. direction: +1 where more can only mean more risk, -1 where
     more can only mean less, 0 where neither is claimed. empty: the value when there is nothing (null: unknown).
-    among: for a share, the event it is a share of.
+    among: for a share, the event it is a share of. until: for a run, the event that ends it. against: the longer
+    look-back that a change or ratio is held against, in days. half_life: of what fades, in days.
     """
 
     name: str
@@ -31,6 +32,9 @@ class FeatureInfo:
     direction: int
     empty: float | None
     among: str = ""
+    until: str = ""
+    against: int = 0
+    half_life: int = 0
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,16 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+
 HORIZON_DAYS = 9
+DAY = 86_400_000_000
+"""Microseconds in a day of 24 hours."""
+MICROSECOND = timedelta(microseconds=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def shift_days(as_of: datetime, days: int, zone: str) -> datetime:
@@ -31,3 +40,51 @@ def cut(day: date, at: time, zone: str) -> datetime:
 def cuts(days: Iterable[date], at: time, zone: str) -> list[datetime]:
     """`cut` of each day, in the order given."""
     return [cut(day, at, zone) for day in days]
+
+
+def shift_moments(moments: Ints, days: int, zone: str) -> Ints:
+    """`shift_days` of many moments at once; microseconds since 1970, in and out."""
+    if not len(moments):
+        return moments
+    reach = abs(days) + 2
+    changes, offsets = _offsets(int(moments.min()) - reach * DAY, int(moments.max()) + reach * DAY, zone)
+    local = moments + offsets[np.searchsorted(changes, moments, "right")] + days * DAY
+    # A skipped or doubled wall-clock time is read with the offset before the change.
+    settled = changes + np.maximum(offsets[:-1], offsets[1:])
+    return np.asarray(local - offsets[np.searchsorted(settled, local, "right")])
+
+
+def midnights(first: int, last: int, zone: str) -> Ints:
+    """Where each calendar day of `zone` begins, from the one that holds the moment `first` to the one that holds
+    `last`; microseconds since 1970."""
+    begin, end = (_moment(moment).astimezone(ZoneInfo(zone)).date() for moment in (first, last))
+    each = cuts((begin + timedelta(n) for n in range((end - begin).days + 1)), time(0), zone)
+    return np.array([_micros(moment) for moment in each], np.int64)
+
+
+def _offsets(first: int, last: int, zone: str) -> tuple[Ints, Ints]:
+    """The moments between `first` and `last` at which the offset from UTC changes, and the offsets before the first of
+    them, between them and after the last."""
+    place = ZoneInfo(zone)
+    changes, offsets = [], [_offset(first, place)]
+    for start in range(first, last, DAY):
+        if _offset(start + DAY, place) != offsets[-1]:
+            early, late = start, start + DAY
+            while late - early > 1:
+                middle = (early + late) // 2
+                early, late = (middle, late) if _offset(middle, place) == offsets[-1] else (early, middle)
+            changes.append(late)
+            offsets.append(_offset(late, place))
+    return np.array(changes, np.int64), np.array(offsets, np.int64)
+
+
+def _offset(moment: int, place: ZoneInfo) -> int:
+    return (_moment(moment).astimezone(place).utcoffset() or timedelta()) // MICROSECOND
+
+
+def _moment(micros: int) -> datetime:
+    return EPOCH + micros * MICROSECOND
+
+
+def _micros(moment: datetime) -> int:
+    return (moment - EPOCH) // MICROSECOND

@@ -18,6 +18,7 @@ from features.cohort import caseload
 from features.errors import NotReadyError
 from features.history import merged
 from features.labels import admission_lag_days, deaths_known, inpatient_spells, label
+from features.teams import added, team_counts
 from features.windows import HORIZON_DAYS, cuts, shift_days
 from models.splits import CALIBRATE, TEST, TRAIN, temporal_split
 from pipelines.config import ServiceConfig
@@ -126,11 +127,12 @@ def dataset(
     outcomes = matured_outcomes(history, config, as_of)
     blocks = planned_cuts(config, as_of, _first_contact(history, config, as_of), outcomes.lag_days)
     wanted = {part: moments for part, moments in blocks.items() if not parts or part in parts}
+    teams = counts_of_teams(history, config, catalogue, [cut for moments in wanted.values() for cut in moments], as_of)
     done: list[int] = []
 
     def of_bucket(bucket: int) -> list[tuple[str, pd.DataFrame, pd.DataFrame, pd.DataFrame]]:
         tables = history.read(bucket, known_by=as_of)
-        found = [(part, *_block(tables, config, catalogue, part, moments)) for part, moments in wanted.items()]
+        found = [(part, *_block(tables, config, catalogue, part, moments, teams)) for part, moments in wanted.items()]
         done.append(bucket)
         tell(f"features of bucket {len(done)} of {history.buckets}")
         return found
@@ -159,11 +161,12 @@ def dataset(
 
 def snapshot(history: History, config: ServiceConfig, catalogue: Catalogue, as_of: datetime) -> Snapshot:
     """The caseloads at `as_of` with their features, from what was known then and nothing that became known later."""
+    teams = counts_of_teams(history, config, catalogue, [as_of], as_of)
 
     def of_bucket(bucket: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, datetime | None]:
         tables = history.read(bucket, known_by=as_of)
         members, excluded = caseload(tables, [as_of], config.caseload, config.zone)
-        frame = build(tables, _index(members), catalogue, config.zone)
+        frame = build(tables, _index(members), catalogue, config.zone, teams)
         return frame, members, excluded, _details(tables, frame, as_of, config.zone), _newest(tables)
 
     frames, members, excluded, details, newest = zip(*map_buckets(config, history, of_bucket), strict=True)
@@ -176,12 +179,37 @@ def snapshot(history: History, config: ServiceConfig, catalogue: Catalogue, as_o
     return Snapshot(as_of, _stacked(frames), _stacked(members), _summed(excluded), _stacked(details), max(known))
 
 
+def counts_of_teams(
+    history: History,
+    config: ServiceConfig,
+    catalogue: Catalogue,
+    moments: Sequence[datetime],
+    known_by: datetime | None,
+) -> pd.DataFrame:
+    """What features of teams are made of, over all buckets; none where the catalogue has no such feature."""
+    events = (catalogue.events[name] for info in catalogue.of_teams for name in (info.of, info.among))
+    names = sorted({event.table for event in events})
+    if not names:
+        return added([])
+
+    def of_bucket(bucket: int) -> pd.DataFrame:
+        tables = history.read(bucket, known_by=known_by, names=names)
+        return team_counts(tables, moments, catalogue, config.zone)
+
+    return added(map_buckets(config, history, of_bucket))
+
+
 def _block(
-    tables: dict[str, pa.Table], config: ServiceConfig, catalogue: Catalogue, part: str, moments: Sequence[datetime]
+    tables: dict[str, pa.Table],
+    config: ServiceConfig,
+    catalogue: Catalogue,
+    part: str,
+    moments: Sequence[datetime],
+    teams: pd.DataFrame,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     every = config.periods.landmark_every if part == TRAIN else 1
     members, excluded = caseload(tables, moments, config.caseload, config.zone, every)
-    return build(tables, _index(members), catalogue, config.zone), members, excluded
+    return build(tables, _index(members), catalogue, config.zone, teams), members, excluded
 
 
 def _index(members: pd.DataFrame) -> pd.DataFrame:

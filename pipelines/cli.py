@@ -174,13 +174,39 @@ def doctor(config: ConfigOption = DEFAULT_CONFIG, workspace: WorkspaceOption = N
         raise SystemExit(1)
 
 
-@app.command()
-def docs(folder: Annotated[Path, typer.Option(help="Where the generated pages go.")] = Path("docs")) -> None:
-    """Write the generated pages of the documentation: the data dictionary."""
-    from pipelines.dictionary import data_dictionary
+@app.command("features")
+def list_features(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """List every feature of the catalogue in words, with its window, direction, and value when nothing happened."""
+    from features.describing import describe
+    from pipelines.service import Service
 
-    (folder / "data-dictionary.md").write_text(data_dictionary(), encoding="utf-8")
-    out.print(f"Wrote {folder / 'data-dictionary.md'}")
+    catalogue = Service(opened(config, None)).catalogue
+    described = describe(catalogue)
+    for family in dict.fromkeys(one.family for one in described):
+        out.print(family, style="bold")
+        for one in (one for one in described if one.family == family):
+            out.print(f"  {one.name}", markup=False)
+            facts = f"{one.window}; direction: {one.direction}; when nothing happened: {one.empty}"
+            out.print(f"    {one.says} ({facts})", markup=False, soft_wrap=True)
+    out.print(
+        f"{len(described)} features, {len(catalogue.families)} families, contract {catalogue.contract.fingerprint[:12]}"
+    )
+
+
+@app.command()
+def docs(
+    folder: Annotated[Path, typer.Option(help="Where the generated pages go.")] = Path("docs"),
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Write the generated pages of the documentation: the data dictionary and the list of features."""
+    from pipelines.dictionary import data_dictionary, features_page
+    from pipelines.service import Service
+
+    catalogue = Service(opened(config, None)).catalogue
+    pages = {"data-dictionary.md": data_dictionary(), "features.md": features_page(catalogue)}
+    for name, page in pages.items():
+        (folder / name).write_text(page, encoding="utf-8")
+        out.print(f"Wrote {folder / name}")
 
 
 def show_metrics(metrics: dict[str, float], page: Path) -> None:

@@ -1,5 +1,9 @@
-"""The data dictionary, generated from the schema."""
+"""The generated pages: the data dictionary from the schema, the list of features from a catalogue."""
 
+from itertools import groupby
+
+from features.catalogue import Catalogue
+from features.describing import Description, describe
 from features.schema import COMMON, TABLES, Column, Table
 
 INTRODUCTION = """# Data dictionary
@@ -8,6 +12,34 @@ Generated from `features/schema.py` by `make docs`; do not edit. These are the c
 source is mapped onto. Times are UTC. `known_from` and `known_to` say when a version of a row could be known:
 `known_from <= t < known_to`.
 """
+
+
+FEATURES_INTRODUCTION = """# Features
+
+Generated from `configs/features/community.yaml` by `make docs`; do not edit. Each row of the feature table is a person
+at a cut. A window of 7 days is `as_of - 7 d <= occurred_at < as_of`, in calendar days on the service's clock; an event
+counts in the version that was known at the cut. What has a half-life fades, and is dropped after twelve half-lives.
+
+To add a feature, add a line to a family in the catalogue (and an event, where no event says it yet): the aggregate and
+its event, the days or half-life, and the direction where one may be claimed. It then appears here, its placeholder may
+be used in the family's sentences, and the generative tests check it against SQL.
+"""
+
+
+def features_page(catalogue: Catalogue) -> str:
+    """Every feature of `catalogue` in words, family by family, as Markdown."""
+    parts = [FEATURES_INTRODUCTION]
+    head = (
+        "| feature | what it is | window | direction | when nothing happened | in a sentence |\n" + "| --- " * 6 + "|\n"
+    )
+    for family, features in groupby(describe(catalogue), key=lambda each: each.family):
+        parts.append(f"## {family}\n\n{head}" + "".join(map(_feature_row, features)))
+    return "\n".join(parts)
+
+
+def _feature_row(feature: Description) -> str:
+    cells = (feature.says, feature.window, feature.direction, feature.empty, f"`{feature.placeholder}`")
+    return f"| `{feature.name}` | {' | '.join(cells)} |\n"
 
 
 def data_dictionary() -> str:

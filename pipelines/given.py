@@ -11,7 +11,7 @@ from features.labels import given_labels
 from features.sources.task import FrameKind, FrameSpec, read_frame
 from features.windows import HORIZON_DAYS
 from models.splits import given_split, temporal_split
-from pipelines.building import Dataset, map_buckets
+from pipelines.building import Dataset, counts_of_teams, map_buckets
 from pipelines.config import TaskConfig
 from pipelines.service import Service
 from pipelines.workspace import pseudonyms
@@ -40,11 +40,13 @@ def given_dataset(service: Service, task: TaskConfig, tell: Callable[[str], None
 
 def _features(service: Service, rows: pd.DataFrame, tell: Callable[[str], None]) -> pd.DataFrame:
     history = service.history
+    cuts = [moment.to_pydatetime() for moment in rows["as_of"].unique()]
+    teams = counts_of_teams(history, service.config, service.catalogue, cuts, None)
 
     def of_bucket(bucket: int) -> pd.DataFrame:
         mine = rows[rows["person_id"] % history.buckets == bucket]
         tell(f"features of {len(mine):,} rows")
-        return build(history.read(bucket), mine, service.catalogue, service.config.zone)
+        return build(history.read(bucket), mine, service.catalogue, service.config.zone, teams)
 
     frame = pd.concat(map_buckets(service.config, history, of_bucket), ignore_index=True)
     return frame.sort_values(["as_of", "person_id"], ignore_index=True)

@@ -1,20 +1,22 @@
 """Compiled pass = SQL = a naive loop, over drawn histories with ties, corrections, silences and clock-change nights."""
 
-import math
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from naive_features import Naive
 from sql_features import sql_features
 
-from features.build import build
-from features.catalogue import AGGREGATES, load_catalogue
+from features.build import build, window_starts
+from features.catalogue import load_catalogue
 from features.history import empty_history
 from features.schema import TABLES, history_schema
+from features.teams import added, team_counts
+from features.vocabulary import AGGREGATES
+from features.windows import HORIZON_DAYS
 
 ZONE = "Europe/London"
 CATALOGUE = load_catalogue(
@@ -23,157 +25,234 @@ events:
   a: {table: observations, where: code = 'a', value: value}
   b: {table: observations, where: code = 'b', value: value}
   both: {table: observations, value: value}
+  spell: {table: referrals}
+  visit: {table: contacts, where: seen}
 families:
   all:
     title: All
     features:
       - {count: a, days: [1, 3, 7]}
       - {count: both, days: 3}
+      - {distinct_days: both, days: [3, 7]}
       - {days_since: a, days: [3, 7]}
+      - {days_since_first: both, days: [3, 7]}
+      - {longest_gap: both, days: 7}
+      - {cadence: both, days: 7}
+      - {run: a, until: b, days: [3, 7]}
+      - {rate: a, days: [3, 7]}
+      - {ratio: a, days: 3, against: 7}
+      - {decayed: both, half_life: [1, 2]}
+      - {decayed_mean: both, half_life: 1}
+      - {sum: both, days: [1, 7]}
       - {mean: b, days: [1, 7]}
       - {min: both, days: [3, 7]}
       - {max: both, days: [1, 3]}
+      - {first: both, days: [3, 7]}
       - {last: a, days: [1, 7]}
       - {last: both, days: 7}
+      - {change: both, days: 1, against: 7}
+      - {slope: both, days: 7}
       - {share: a, among: both, days: [1, 7]}
+      - {open: spell}
+      - {team_share: b, among: visit, days: [1, 7]}
     sentences: [{say: all}]
 """,
     "drawn",
 )
 INFOS = list(CATALOGUE.infos())
+FLOATS = {"slope", "decayed", "decayed_mean", "cadence", "rate", "ratio", "change", "team_share"}
+EXACT = set(AGGREGATES) - FLOATS
+BEFORE = load_catalogue(
+    "{events: {admission: {table: stays}}, families: {all: {title: All, features: [{count: admission, days: 9}], "
+    "sentences: [{say: all}]}}}",
+    "before",
+)
 NIGHTS = [
     datetime(2026, 3, 25, 6, tzinfo=UTC),
     datetime(2026, 10, 21, 5, tzinfo=UTC),
     datetime(2026, 6, 1, 5, tzinfo=UTC),
 ]
 
-hours = st.integers(0, 10 * 24)
-event = st.fixed_dictionaries(
+hours = st.integers(0, 10 * 24) | st.sampled_from([95, 96, 120])
+known = {"known_from": hours, "lasts": st.none() | st.integers(1, 72)}
+person, team = st.integers(1, 2), st.sampled_from(["T1", "T2", None])
+observation = st.fixed_dictionaries(
     {
-        "person_id": st.integers(1, 2),
+        "person_id": person,
+        "team_id": team,
         "code": st.sampled_from("ab"),
         "value": st.none() | st.sampled_from([0.0, 1.0, 2.5, -3.0, 7.12345]),
         "occurred_at": hours,
-        "known_from": hours,
-        "lasts": st.none() | st.integers(1, 72),
+        **known,
     }
 )
-index_row = st.tuples(st.integers(1, 3), hours)
-drawn = st.tuples(
-    st.lists(event, max_size=12), st.lists(index_row, min_size=1, max_size=4, unique=True), st.sampled_from(NIGHTS)
+contact = st.fixed_dictionaries(
+    {"person_id": person, "team_id": team, "seen": st.booleans(), "occurred_at": hours, **known}
 )
+referral = st.fixed_dictionaries(
+    {
+        "person_id": person,
+        "team_id": team,
+        "received_at": hours,
+        "closed_at": st.none() | hours,
+        "known_from": st.integers(0, 100),
+        "lasts": st.none() | st.integers(24, 200),
+    }
+)
+cuts = hours | st.sampled_from([168, 216, 240])
+index_row = st.tuples(st.integers(1, 3), cuts)
+world = st.fixed_dictionaries(
+    {
+        "observations": st.lists(observation, max_size=12),
+        "contacts": st.lists(contact, max_size=5),
+        "referrals": st.lists(referral, max_size=3),
+    }
+)
+drawn = st.tuples(world, st.lists(index_row, min_size=1, max_size=4, unique=True), st.sampled_from(NIGHTS))
 
 
-def history(events, start):
-    rows = []
-    for number, e in enumerate(events):
-        known = start + timedelta(hours=e["known_from"])
-        rows.append(
-            dict.fromkeys(history_schema(TABLES["observations"]).names)
-            | {
-                "row_id": number,
-                "person_id": e["person_id"],
-                "code": e["code"],
-                "value": e["value"],
-                "occurred_at": start + timedelta(hours=e["occurred_at"]),
-                "known_from": known,
-                "known_to": None if e["lasts"] is None else known + timedelta(hours=e["lasts"]),
+def histories(drawn_world, start):
+    """The drawn hours as rows of the history's tables."""
+    made = {}
+    for name, lines in drawn_world.items():
+        made[name] = []
+        for number, line in enumerate(lines):
+            moments = {
+                key: start + timedelta(hours=line[key])
+                for key in ("occurred_at", "received_at", "closed_at", "known_from")
+                if line.get(key) is not None
             }
-        )
-    return rows
+            lasts = line["lasts"]
+            known_to = None if lasts is None else moments["known_from"] + timedelta(hours=lasts)
+            cells = {key: value for key, value in line.items() if key != "lasts"}
+            blank = dict.fromkeys(history_schema(TABLES[name]).names)
+            made[name].append(blank | cells | moments | {"row_id": number, "known_to": known_to})
+    return made
 
 
 def tables(rows):
-    return empty_history() | {"observations": pa.Table.from_pylist(rows, schema=history_schema(TABLES["observations"]))}
+    return empty_history() | {
+        name: pa.Table.from_pylist(lines, schema=history_schema(TABLES[name])) for name, lines in rows.items()
+    }
 
 
 def index_of(pairs, start):
-    cuts = pd.Series([start + timedelta(hours=h) for _, h in pairs], dtype="datetime64[us, UTC]")
-    return pd.DataFrame({"person_id": [p for p, _ in pairs], "as_of": cuts})
+    moments = pd.Series([start + timedelta(hours=h) for _, h in pairs], dtype="datetime64[us, UTC]")
+    return pd.DataFrame({"person_id": [p for p, _ in pairs], "as_of": moments})
 
 
-def naive(rows, person, as_of, info):
-    """One figure, one row, one event at a time."""
-    local = as_of.astimezone(ZoneInfo(ZONE))
-    start = (local - timedelta(days=info.days)).astimezone(UTC)
-
-    def held(code):
-        return [
-            r
-            for r in rows
-            if r["person_id"] == person
-            and code in (r["code"], "both")
-            and start <= r["occurred_at"] < as_of
-            and r["known_from"] <= as_of
-            and (r["known_to"] is None or as_of < r["known_to"])
-        ]
-
-    mine = held(info.of)
-    if info.aggregate == "count":
-        return len(mine)
-    if info.aggregate == "share":
-        among = held(info.among)
-        return len(mine) / len(among) if among else math.nan
-    if info.aggregate == "days_since":
-        return min(((as_of - r["occurred_at"]) / timedelta(days=1) for r in mine), default=math.nan)
-    valued = [(r["occurred_at"], round(r["value"], 4)) for r in mine if r["value"] is not None]
-    if not valued:
-        return math.nan
-    values = [value for _, value in valued]
-    return {"mean": sum(values) / len(values), "min": min(values), "max": max(values), "last": max(valued)[1]}[
-        info.aggregate
-    ]
+def features(rows, index):
+    """The table as the pipeline makes it: each team's counts over everyone, then the features of the rows."""
+    history = tables(rows)
+    counts = team_counts(history, list(index["as_of"]), CATALOGUE, ZONE)
+    return build(history, index, CATALOGUE, ZONE, counts)
 
 
-@settings(max_examples=60, deadline=None)
+def is_a(row, event):
+    """What the drawn catalogue's events say, in Python."""
+    if "received_at" in row:
+        return event in {"spell", "any"}
+    if "seen" in row:
+        return event in {"visit", "any"} and row["seen"]
+    return event in {row["code"], "both", "any"}
+
+
+@settings(max_examples=25, deadline=None)
 @given(drawn)
 def test_three_ways_to_the_same_figures(draw):
-    events, pairs, start = draw
-    rows, index = history(events, start), index_of(pairs, start)
-    made = build(tables(rows), index, CATALOGUE, ZONE)[CATALOGUE.contract.names]
-    pd.testing.assert_frame_equal(
-        made, sql_features(tables(rows), index, CATALOGUE, ZONE)[made.columns], check_exact=True
-    )
-    loop = [[naive(rows, r.person_id, r.as_of.to_pydatetime(), i) for i in INFOS] for r in index.itertuples()]
-    np.testing.assert_allclose(made.to_numpy(), np.array(loop, dtype=float), rtol=0, atol=1e-9)
+    drawn_world, pairs, start = draw
+    rows, index = histories(drawn_world, start), index_of(pairs, start)
+    made = features(rows, index)[CATALOGUE.contract.names]
+    in_sql = sql_features(tables(rows), index, CATALOGUE, ZONE)
+    exact = [info.name for info in INFOS if info.aggregate in EXACT]
+    pd.testing.assert_frame_equal(made[exact], in_sql[exact], check_exact=True)
+    np.testing.assert_allclose(made[in_sql.columns].to_numpy(), in_sql.to_numpy(), rtol=1e-9, atol=1e-9)
+    naive = Naive(rows, is_a, CATALOGUE.longest)
+    loop = [[naive.figure(r.person_id, r.as_of.to_pydatetime(), i) for i in INFOS] for r in index.itertuples()]
+    np.testing.assert_allclose(made.to_numpy(), np.array(loop, dtype=float), rtol=1e-9, atol=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+def strays(rows, index):
+    """Rows that no figure may depend on: too old, known too late, ahead of the cut, no longer known."""
+    first, last = index["as_of"].min().to_pydatetime(), index["as_of"].max().to_pydatetime()
+    for stray in [lines[0] for lines in rows.values() if lines]:
+        at = "received_at" if "received_at" in stray else "occurred_at"
+        shut = {"closed_at": first - timedelta(days=CATALOGUE.longest + 1)} if at == "received_at" else {}
+        yield stray | {at: first - timedelta(days=CATALOGUE.longest + 2), "known_to": None} | shut
+        yield stray | {"known_from": last + timedelta(minutes=1), "known_to": None}
+        yield stray | {at: last, "known_to": None}
+        yield stray | {"known_from": first - timedelta(days=30), "known_to": first}
+
+
+@settings(max_examples=15, deadline=None)
 @given(drawn, st.randoms(use_true_random=False))
 def test_what_does_not_matter(draw, random):
-    """Row order, other people, what is older than the look-back, what is known later, whole weeks, and company."""
-    events, pairs, start = draw
-    rows, index = history(events, start), index_of(pairs, start)
-    made = build(tables(rows), index, CATALOGUE, ZONE)
-    shuffled = random.sample(rows, len(rows))
-    pd.testing.assert_frame_equal(made, build(tables(shuffled), index, CATALOGUE, ZONE))
-    last = index["as_of"].max().to_pydatetime()
-    first = index["as_of"].min().to_pydatetime()
-    stray = dict(rows[0]) if rows else None
-    if stray is not None:
-        more = [
-            stray | {"person_id": 9},
-            stray | {"occurred_at": first - timedelta(days=8), "known_to": None},
-            stray | {"known_from": last + timedelta(minutes=1), "known_to": None},
-            stray | {"occurred_at": last, "known_to": None},
-        ]
-        pd.testing.assert_frame_equal(made, build(tables([*rows, *more]), index, CATALOGUE, ZONE))
+    """Row order, other people, what is older than the look-back, what is known later or no longer, and company."""
+    drawn_world, pairs, start = draw
+    rows, index = histories(drawn_world, start), index_of(pairs, start)
+    made = features(rows, index)
+    shuffled = {name: random.sample(lines, len(lines)) for name, lines in rows.items()}
+    pd.testing.assert_frame_equal(made, features(shuffled, index))
+    more = {name: list(lines) for name, lines in rows.items()}
+    for stray in strays(rows, index):
+        kind = "referrals" if stray.keys() >= {"received_at"} else "contacts" if "seen" in stray else "observations"
+        more[kind].append(stray)
+    more["observations"] += [line | {"person_id": 9} for line in rows["observations"]]
+    pd.testing.assert_frame_equal(made, features(more, index))
     for number in range(len(index)):
-        alone = build(tables(rows), index.iloc[[number]], CATALOGUE, ZONE)
+        alone = features(rows, index.iloc[[number]])
         pd.testing.assert_frame_equal(made.iloc[[number]].reset_index(drop=True), alone)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=25, deadline=None)
+@given(drawn)
+def test_buckets_do_not_matter(draw):
+    drawn_world, pairs, start = draw
+    rows, index = histories(drawn_world, start), index_of(pairs, start)
+    moments = list(index["as_of"])
+    parts = [{name: [r for r in t if r["person_id"] % 2 == odd] for name, t in rows.items()} for odd in (0, 1)]
+    counts = added([team_counts(tables(part), moments, CATALOGUE, ZONE) for part in parts])
+    pieces = [
+        build(tables(part), mine, CATALOGUE, ZONE, counts)
+        for odd, part in enumerate(parts)
+        if len(mine := index[index["person_id"] % 2 == odd])
+    ]
+    together = index.merge(pd.concat(pieces), on=["person_id", "as_of"])
+    pd.testing.assert_frame_equal(features(rows, index), together)
+
+
+@settings(max_examples=25, deadline=None)
 @given(drawn)
 def test_shifting_everything_by_whole_weeks_within_one_season_shifts_nothing(draw):
-    events, pairs, _ = draw
+    drawn_world, pairs, _ = draw
     summer = NIGHTS[2]
-    names = CATALOGUE.contract.names
-    one = build(tables(history(events, summer)), index_of(pairs, summer), CATALOGUE, ZONE)[names]
     later = summer + timedelta(weeks=5)
-    pd.testing.assert_frame_equal(
-        one, build(tables(history(events, later)), index_of(pairs, later), CATALOGUE, ZONE)[names]
-    )
+    one, other = (features(histories(drawn_world, when), index_of(pairs, when)) for when in (summer, later))
+    pd.testing.assert_frame_equal(one[CATALOGUE.contract.names], other[CATALOGUE.contract.names])
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(hours, min_size=1, max_size=8), st.integers(0, 240), st.sampled_from(NIGHTS))
+def test_features_and_label_never_share_an_event_and_tile(admitted, cut, start):
+    """Of a stay's admission, the feature counts what is behind the cut and the label what is ahead of it."""
+    as_of = start + timedelta(hours=cut)
+    stays = [
+        dict.fromkeys(history_schema(TABLES["stays"]).names)
+        | {
+            "row_id": number,
+            "person_id": 1,
+            "known_from": start - timedelta(days=1),
+            "admitted_at": start + timedelta(hours=hour),
+        }
+        for number, hour in enumerate(admitted)
+    ]
+    history = empty_history() | {"stays": pa.Table.from_pylist(stays, schema=history_schema(TABLES["stays"]))}
+    index = pd.DataFrame({"person_id": [1], "as_of": pd.Series([as_of], dtype="datetime64[us, UTC]")})
+    behind = build(history, index, BEFORE, ZONE)["count_admission_9d"].item()
+    until = window_starts([as_of], [-HORIZON_DAYS], ZONE)[f"start_{-HORIZON_DAYS}"].item()
+    ahead = sum(as_of <= stay["admitted_at"] < until for stay in stays)
+    start_of_all = window_starts([as_of], [9], ZONE)["start_9"].item()
+    assert behind + ahead == sum(start_of_all <= stay["admitted_at"] < until for stay in stays)
 
 
 def test_every_aggregate_is_drawn():

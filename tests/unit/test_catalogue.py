@@ -36,6 +36,22 @@ def test_names_are_derived():
     ]
 
 
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("{decayed: visit, half_life: [2, 8]}", ["decayed_visit_2d", "decayed_visit_8d"]),
+        ("{ratio: visit, days: 14, against: 90}", ["ratio_visit_14d_against_90d"]),
+        ("{run: missed, until: visit, days: 90}", ["run_missed_until_visit_90d"]),
+        ("{share: missed, among: visit, days: 90}", ["share_missed_among_visit_90d"]),
+        ("{open: referral}", ["open_referral"]),
+    ],
+)
+def test_names_say_all_that_a_feature_takes(line, names):
+    more = "  missed: {table: contacts}\n  referral: {table: referrals}\nfamilies:"
+    text = GOOD.replace("families:", more, 1).replace("- {person: age}", f"- {line}")
+    assert load_catalogue(text, "c").contract.names[3:] == names
+
+
 def test_the_fingerprint_follows_what_the_features_mean():
     one = load_catalogue(GOOD, "c").contract.fingerprint
     assert one == load_catalogue(GOOD, "elsewhere").contract.fingerprint
@@ -61,7 +77,16 @@ def test_the_fingerprint_follows_what_the_features_mean():
         ("{count_visit_7d:visit}", "{count_visits_7d:visit}", "did you mean 'count_visit_7d'?"),
         ("- {person: age}", "- {person: age}\n      - {person: age}", "found twice: age"),
         ("title: Visits", "title: Visits\n    colour: red", "families.visits.colour"),
-        ("- {person: age}", "- {share: visit, days: 7}", "goes with share only"),
+        ("- {person: age}", "- {share: visit, days: 7}", "share must say days and among; found days"),
+        ("- {person: age}", "- {count: visit, days: 7, among: visit}", "count must say days; found days, among"),
+        ("- {person: age}", "- {change: visit, days: 30, against: 7}", "fewer of them than it has against"),
+        ("- {person: age}", "- {decayed: visit, half_life: 0}", "days of 1 or more"),
+        (
+            "- {person: age}",
+            "- {open: visit}",
+            "open must be of an event in referrals or stays; 'visit' is of contacts",
+        ),
+        ("- {person: age}", "- {counts: visit, days: 7}", "found counts; did you mean 'count'?"),
     ],
 )
 def test_what_a_catalogue_cannot_mean_is_refused_with_the_place(good, bad, clause):
