@@ -93,40 +93,57 @@ def slices(begins, person, people):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def fill(out, place, first, last, cuts, starts, midnights, stream, what):  # type: ignore[no-untyped-def]
     """Every feature of every row. `place` is the row's person in `first` and `last`."""
-    room, codes = _room(first, last), len(what.reach)
-    at, value = np.empty(room, np.int64), np.empty(room, np.int64)
+    at, known_from, known_to, value = stream
+    kind, code, window, other, against, days, half_life, reach = what
+    room, codes = _room(first, last), len(reach)
+    ats, values = np.empty(room, np.int64), np.empty(room, np.int64)
     begins, ends = np.zeros(codes, np.int64), np.zeros((codes, starts.shape[1]), np.int64)
-    needs_since = np.any(what.kind >= RATE)
+    needs_since = np.any(kind >= RATE)
     for row in range(len(place)):
         p, cut, size = place[row], cuts[row], 0
         for c in range(codes):
             begins[c] = size
-            if what.reach[c] >= 0:
+            if reach[c] >= 0:
+                end = _ahead(at, first[p, c], last[p, c], cut)
                 size = _gather(
-                    at, value, ends[c], size, first[p, c], last[p, c], cut, starts[row], what.reach[c], stream
+                    ats,
+                    values,
+                    ends,
+                    c,
+                    size,
+                    first[p, c],
+                    end,
+                    cut,
+                    starts,
+                    row,
+                    reach[c],
+                    at,
+                    known_from,
+                    known_to,
+                    value,
                 )
-        since = _since(first[p], last[p], starts[row, -1], cut, stream) if needs_since else cut
-        for f in range(len(what.kind)):
-            out[row, f] = _figure(f, cut, since, starts[row], midnights, at, value, begins, ends, what)
+        since = _since(first, last, p, starts[row, -1], cut, at, known_from, known_to) if needs_since else cut
+        for f in range(len(kind)):
+            c, w, o = code[f], window[f], other[f]
+            begin, end, wide = begins[c], ends[c, w], ends[c, against[f]]
+            if kind[f] < SUM:
+                out[row, f] = _of_moments(kind[f], cut, ats, begin, end, midnights, half_life[f])
+            elif kind[f] < SHARE:
+                out[row, f] = _of_values(kind[f], cut, ats, values, begin, end, half_life[f])
+            elif kind[f] <= CHANGE:
+                out[row, f] = _of_two(kind[f], ats, values, begin, end, wide, begins[o], ends[o, w])
+            else:
+                covered = (cut - max(since, starts[row, against[f]])) / DAY
+                out[row, f] = _covered(kind[f], end - begin, wide - begin, days[f], covered)
 
 
 @njit(cache=True, nogil=True)
-def _figure(f, cut, since, starts, midnights, at, value, begins, ends, what):  # type: ignore[no-untyped-def]
-    kind, c, w, other, against = what.kind[f], what.code[f], what.window[f], what.other[f], what.against[f]
-    begin, end = begins[c], ends[c, w]
-    if kind < SUM:
-        return _of_moments(kind, cut, at, begin, end, midnights, what.half_life[f])
-    if kind < SHARE:
-        return _of_values(kind, cut, at, value, begin, end, what.half_life[f])
+def _of_two(kind, at, value, begin, end, wide, other_begin, other_end):  # type: ignore[no-untyped-def]
     if kind == SHARE:
-        among = ends[other, w] - begins[other]
-        return (end - begin) / among if among else np.nan
+        return (end - begin) / (other_end - other_begin) if other_end > other_begin else np.nan
     if kind == RUN:
-        return _run(at, begin, end, begins[other], ends[other, w])
-    if kind == CHANGE:
-        return _last(at, value, begin, end) - _mean(value, begin, ends[c, against])
-    covered = (cut - max(since, starts[against])) / DAY
-    return _covered(kind, end - begin, ends[c, against] - begin, what.days[f], covered)
+        return _run(at, begin, end, other_begin, other_end)
+    return _last(at, value, begin, end) - _mean(value, begin, wide)
 
 
 @njit(cache=True, nogil=True)
@@ -138,19 +155,22 @@ def _room(first, last):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _gather(at, value, ends, size, first, last, cut, starts, reach, stream):  # type: ignore[no-untyped-def]
+def _gather(  # type: ignore[no-untyped-def]
+    ats, values, ends, c, size, first, end, cut, starts, row, reach, at, known_from, known_to, value
+):
     """Put one code's events in force at the cut behind what was gathered, and mark where each window ends."""
     w = 0
-    for e in range(_ahead(stream.at, first, last, cut) - 1, first - 1, -1):
-        while w <= reach and stream.at[e] < starts[w]:
-            ends[w] = size
+    for e in range(end - 1, first - 1, -1):
+        while w <= reach and at[e] < starts[row, w]:
+            ends[c, w] = size
             w += 1
         if w > reach:
             break
-        if stream.known_from[e] <= cut < stream.known_to[e]:
-            at[size], value[size] = stream.at[e], stream.value[e]
+        if known_from[e] <= cut < known_to[e]:
+            ats[size], values[size] = at[e], value[e]
             size += 1
-    ends[w:] = size
+    for later in range(w, ends.shape[1]):
+        ends[c, later] = size
     return size
 
 
@@ -167,15 +187,15 @@ def _ahead(at, first, last, cut):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _since(first, last, start, cut, stream):  # type: ignore[no-untyped-def]
+def _since(first, last, p, start, cut, at, known_from, known_to):  # type: ignore[no-untyped-def]
     """The moment of the person's oldest event of any code that is in force and not before `start`, or the cut."""
     oldest = cut
-    for c in range(len(first)):
-        for e in range(_ahead(stream.at, first[c], last[c], start), last[c]):
-            if stream.at[e] >= oldest:
+    for c in range(first.shape[1]):
+        for e in range(_ahead(at, first[p, c], last[p, c], start), last[p, c]):
+            if at[e] >= oldest:
                 break
-            if stream.known_from[e] <= cut < stream.known_to[e]:
-                oldest = stream.at[e]
+            if known_from[e] <= cut < known_to[e]:
+                oldest = at[e]
                 break
     return oldest
 

@@ -37,7 +37,9 @@ def build(
     if teams is None and catalogue.of_teams:
         message = "Features of teams need the counts of every bucket's people; found none. Give build the team counts."
         raise ContractError(message)
-    columns = made_of_events(tables, keyed, catalogue, zone) | personal(tables, keyed, zone)
+    columns = made_of_events(tables, keyed, catalogue, zone)
+    if any(info.aggregate == "person" for info in infos):
+        columns |= personal(tables, keyed, zone)
     columns |= open_counts(tables, keyed, catalogue, [info for info in infos if info.aggregate == "open"])
     if teams is not None:
         columns |= team_shares(tables, keyed, teams, catalogue.of_teams)
@@ -53,7 +55,7 @@ def made_of_events(
         return {}
     days = sorted({length for info in infos for length in (info.days, info.against) if length})
     codes = {name: code for code, name in enumerate(catalogue.events)}
-    figures = compute(event_stream(tables, catalogue), _rows(keyed, days, zone), program(infos, codes, days), zone)
+    figures = compute(event_stream(tables, catalogue), index_rows(keyed, days, zone), program(infos, codes, days), zone)
     return dict(zip([info.name for info in infos], figures.T, strict=True))
 
 
@@ -77,23 +79,35 @@ def _of_table(
     worth = list(dict.fromkeys(event.value for event in events.values()))
     values = [f"round(({value})::double * {SCALE})::bigint as value_{n}" for n, value in enumerate(worth)]
     flags = [f"coalesce({event.where}, false) as is_{code}" for code, event in events.items()]
-    order = ", ".join(f"value_{n}" for n in range(len(worth)))
     found = query(
         f"""select person_id, {moment} as moment, known_from, known_to, {", ".join(values + flags)}
-        from {table} where {moment} is not null order by person_id, moment, {order}""",
+        from {table} where {moment} is not null""",
         **{table: tables[table]},
     )
+    worths = [_whole(found[f"value_{n}"], NO_VALUE) for n in range(len(worth))]
     whole = [_whole(found[name], FOREVER) for name in ("person_id", "moment", "known_from", "known_to")]
-    worths = {value: _whole(found[f"value_{n}"], NO_VALUE) for n, value in enumerate(worth)}
-    chosen = {code: np.flatnonzero(found[f"is_{code}"].to_numpy()) for code in events}
-    return {code: [column[chosen[code]] for column in (*whole, worths[e.value])] for code, e in events.items()}
+    order = _order([*whole[:2], *worths])
+    chosen = {code: found[f"is_{code}"].to_numpy() for code in events}
+    places = {code: np.flatnonzero(flag) if order is None else order[flag[order]] for code, flag in chosen.items()}
+    columns = {value: (*whole, worths[n]) for n, value in enumerate(worth)}
+    return {code: [column[places[code]] for column in columns[event.value]] for code, event in events.items()}
+
+
+def _order(keys: list[Ints]) -> Ints | None:
+    """The places that put rows in the order of `keys`; none where they lie so already, as a compacted store's do."""
+    tied = np.ones(max(len(keys[0]) - 1, 0), bool)
+    for key in keys:
+        if (tied & (key[1:] < key[:-1])).any():
+            return np.lexsort(keys[::-1])
+        tied &= key[1:] == key[:-1]
+    return None
 
 
 def _whole(column: pa.ChunkedArray, null: int) -> Ints:
     return np.asarray(pc.fill_null(column.cast(pa.int64()), null).to_numpy())
 
 
-def _rows(keyed: pd.DataFrame, days: list[int], zone: str) -> Rows:
+def index_rows(keyed: pd.DataFrame, days: list[int], zone: str) -> Rows:
     cuts, place = np.unique(micros(keyed["as_of"]), return_inverse=True)
     starts = np.column_stack([shift_moments(cuts, -length, zone) for length in days])
     return Rows(keyed["person_id"].to_numpy(np.int64), cuts[place], starts[place])

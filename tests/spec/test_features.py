@@ -114,6 +114,70 @@ def test_the_share_of_missed_contacts(history):
     assert made(history(contacts=visits(*lines)))["share_missed_among_contact_30d"] == 0.5
 
 
+NEW = """
+events:
+  visit: {table: contacts, where: seen, value: duration_minutes}
+  missed: {table: contacts, where: seen = false}
+  hospice: {table: referrals, where: team_type = '14'}
+families:
+  all:
+    title: All
+    features:
+      - {distinct_days: visit, days: 30}
+      - {days_since_first: visit, days: 30}
+      - {longest_gap: visit, days: 30}
+      - {cadence: visit, days: 30}
+      - {rate: visit, days: 30}
+      - {ratio: visit, days: 7, against: 30}
+      - {run: missed, until: visit, days: 30}
+      - {decayed: visit, half_life: 2}
+      - {decayed_mean: visit, half_life: 2}
+      - {sum: visit, days: 30}
+      - {first: visit, days: 30}
+      - {change: visit, days: 7, against: 30}
+      - {slope: visit, days: 30}
+      - {open: hospice}
+    sentences: [{say: all}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "figure"),
+    [
+        ("distinct_days_visit_30d", 3),  # 26 December, 1 January (twice) and 3 January
+        ("days_since_first_visit_30d", 10),
+        ("longest_gap_visit_30d", 6),
+        ("cadence_visit_30d", 2 / (8 / 3)),  # two days since the last, of gaps of 6, 0 and 2 days
+        ("rate_visit_30d", 4 / 10),  # known for ten days only
+        ("ratio_visit_7d_against_30d", 3.25 / (4 * 7 / 10 + 0.5)),
+        ("run_missed_until_visit_30d", 2),
+        ("decayed_visit_2d", 2**-5 + 2 * 2**-2 + 2**-1),
+        ("decayed_mean_visit_2d", (10 / 32 + 20 / 4 + 40 / 4 + 30 / 2) / (1 / 32 + 1 / 4 + 1 / 4 + 1 / 2)),
+        ("sum_visit_30d", 100),
+        ("first_visit_30d", 10),
+        ("change_visit_7d_against_30d", 30 - 25),
+        ("slope_visit_30d", 100 / 36),
+        ("open_hospice", 1),
+    ],
+)
+def test_what_the_other_aggregates_mean(history, name, figure):
+    contacts = visits(
+        "2025-12-26 06:00 | yes | 10",
+        "2026-01-01 06:00 | yes | 20",
+        "2026-01-01 06:00 | yes | 40",
+        "2026-01-02 06:00 | no | -",
+        "2026-01-03 06:00 | yes | 30",
+        "2026-01-03 07:00 | no | -",
+        "2026-01-04 06:00 | no | -",
+    )
+    referrals = """person_id | team_type | received_at | closed_at
+                   1 | 14 | 2026-01-04 06:00 | -
+                   1 | 14 | 2025-12-29 06:00 | 2026-01-05 06:00
+                   1 | 12 | 2026-01-04 06:00 | -"""
+    row = made(history(contacts=contacts, referrals=referrals), catalogue=NEW)
+    assert row[name] == pytest.approx(figure)
+
+
 def test_nothing_known_is_zero_counts_and_nulls_for_the_rest(history):
     row = made(history())
     assert row["count_visit_30d"] == 0
