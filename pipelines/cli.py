@@ -1,5 +1,6 @@
 """The command line: reads the options, calls a step, prints what came of it, and turns errors into one sentence."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -56,7 +57,10 @@ def telling(what: str) -> Iterator[Callable[[str], None]]:
 
 
 def opened(config: Path, workspace: Path | None) -> ServiceConfig:
-    return load_config(config, workspace)
+    """The configuration, with matplotlib told to keep its font list in the workspace too."""
+    loaded = load_config(config, workspace)
+    os.environ.setdefault("MPLCONFIGDIR", str(loaded.workspace / "cache"))
+    return loaded
 
 
 def now() -> datetime:
@@ -83,9 +87,9 @@ def chosen_cut(config: ServiceConfig, as_of: str | None) -> datetime:
 @app.command()
 def simulate(config: ConfigOption = DEFAULT_CONFIG, workspace: WorkspaceOption = None) -> None:
     """Write the extracts of a simulated trust: a history load, then one drop a day."""
+    loaded = opened(config, workspace)
     from pipelines import steps
 
-    loaded = opened(config, workspace)
     with telling("Simulating") as tell:
         summary = steps.simulate(loaded, tell)
     out.print(
@@ -97,9 +101,9 @@ def simulate(config: ConfigOption = DEFAULT_CONFIG, workspace: WorkspaceOption =
 @app.command()
 def ingest(config: ConfigOption = DEFAULT_CONFIG, workspace: WorkspaceOption = None) -> None:
     """Take every new extract into the contact history, with a data-quality report."""
+    loaded = opened(config, workspace)
     from pipelines import steps
 
-    loaded = opened(config, workspace)
     with telling("Ingesting") as tell:
         done = steps.ingest(loaded, now(), tell)
     new = sum(not one.already for one in done.ingested)
@@ -111,9 +115,9 @@ def ingest(config: ConfigOption = DEFAULT_CONFIG, workspace: WorkspaceOption = N
 @app.command()
 def train(config: ConfigOption = DEFAULT_CONFIG, as_of: AsOfOption = None, workspace: WorkspaceOption = None) -> None:
     """Train a model on what was known at the cut, judge it, register it as champion."""
+    loaded = opened(config, workspace)
     from pipelines import steps
 
-    loaded = opened(config, workspace)
     with telling("Training") as tell:
         trained = steps.train(loaded, chosen_cut(loaded, as_of), tell)
     out.print(f"Model {trained.version} ({trained.lead} leads) is champion: {trained.bundle}")
@@ -123,9 +127,9 @@ def train(config: ConfigOption = DEFAULT_CONFIG, as_of: AsOfOption = None, works
 @app.command()
 def evaluate(config: ConfigOption = DEFAULT_CONFIG, workspace: WorkspaceOption = None) -> None:
     """Judge the champion on its test period, beside simple rules, as a page, tables and metrics.json."""
+    loaded = opened(config, workspace)
     from pipelines import steps
 
-    loaded = opened(config, workspace)
     with telling("Evaluating") as tell:
         evidence = steps.evaluate(loaded, tell)
     show_metrics(evidence.metrics, evidence.page)
@@ -139,10 +143,10 @@ def daily(
     replace: Annotated[bool, typer.Option(help="Publish in place of other lists that stand for this day.")] = False,
 ) -> None:
     """Ingest what is new, score every caseload at the cut, and publish each team's list."""
+    loaded = opened(config, workspace)
     from pipelines import steps
     from pipelines.daily import Day
 
-    loaded = opened(config, workspace)
     with telling("Daily run") as tell:
         day: Day = steps.daily(loaded, chosen_cut(loaded, as_of), now(), tell, replace)
     changed = "published" if day.published.changed else "stood already, unchanged"

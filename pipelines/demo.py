@@ -18,6 +18,8 @@ from pipelines.daily import list_pages
 from pipelines.workspace import Workspace
 
 MARK = ".demo"
+CACHE = "cache"
+"""What the command line may have put into the workspace before anything has been done."""
 Telling = Callable[[str], AbstractContextManager[Callable[[str], None]]]
 
 
@@ -55,7 +57,7 @@ def run_demo(config_path: Path, config: ServiceConfig, out: Console, telling: Te
 
 def _cleared(config: ServiceConfig) -> Workspace:
     workspace = Workspace(config.workspace)
-    if workspace.root.exists() and any(workspace.root.iterdir()):
+    if workspace.root.exists() and any(entry.name != CACHE for entry in workspace.root.iterdir()):
         if not (workspace.root / MARK).exists():
             message = (
                 f"The demonstration needs an empty workspace; {workspace.root} is in use and was not made by it. "

@@ -1,11 +1,16 @@
 """The command line: one sentence and an exit code, never a traceback."""
 
 import re
+import shutil
+from datetime import timedelta
 
 import pytest
 import yaml
 
-from pipelines import cli
+from features.errors import ConfigError, ContractError
+from pipelines import cli, steps
+from pipelines.daily import feed_ages
+from pipelines.service import Service
 
 
 def run(monkeypatch, capsys, *words):
@@ -57,6 +62,51 @@ def test_a_day_that_is_no_day(monkeypatch, capsys, small_config, tmp_path):
     assert "--as-of must be a day" in complaint
 
 
+def test_a_cut_that_has_not_come_yet_gets_no_list(monkeypatch, capsys, small_config, trained):
+    code, _, complaint = run(monkeypatch, capsys, "daily", "--config", small_config, "--as-of", "2100-01-01")
+    assert code == 2
+    assert "must not lie ahead" in complaint
+    assert not (trained.workspace / "lists" / "2100-01-01").exists()
+
+
+def test_a_history_is_not_added_to_with_another_key(monkeypatch, copied):
+    as_of = steps.as_of_day(copied, steps.simulated_last_day(copied))
+    key = copied.workspace / "identity" / "pseudonym.key"
+    key.rename(key.with_suffix(".lost"))
+    with pytest.raises(ConfigError, match="must be the one that the history was made with"):
+        steps.score(copied, as_of, lambda _said: None)
+    assert not key.exists(), "a lost key must not be replaced by a new one"
+    monkeypatch.setenv("MINUSNINE_KEY", "another")
+    with pytest.raises(ConfigError, match="must be the one that the history was made with"):
+        steps.score(copied, as_of, lambda _said: None)
+
+
+def test_an_extract_with_nothing_in_it_does_not_make_a_feed_fresh(copied):
+    last = steps.as_of_day(copied, steps.simulated_last_day(copied))
+    drops = copied.workspace / "extracts" / "daily" / "csds"
+    newest, tomorrow = max(drops.iterdir()), last + timedelta(days=1)
+    empty = drops / tomorrow.date().isoformat()
+    empty.mkdir()
+    for file in newest.iterdir():
+        lines = file.read_text().splitlines(keepends=True)
+        header = lines[1].replace(last.date().isoformat(), tomorrow.date().isoformat()) if file.stem == "CYP000" else ""
+        (empty / file.name).write_text(lines[0] + header)
+    raw = copied.sources["community"].model_copy(update={"path": drops})
+    config = copied.model_copy(update={"sources": {"community": raw}})
+    steps.ingest(config, tomorrow, lambda _said: None)
+    assert feed_ages(Service(config), tomorrow)["community"] == 24
+
+
+def test_a_model_refuses_a_catalogue_that_means_something_else(copied, tmp_path, small_config):
+    for name in ("features", "sources"):
+        shutil.copytree(small_config.parent / name, tmp_path / "configs" / name)
+    catalogue = tmp_path / "configs" / "features" / "community.yaml"
+    catalogue.write_text(catalogue.read_text().replace("code = 'news2'", "code = 'pain'"))
+    config = copied.model_copy(update={"folder": tmp_path / "configs"})
+    with pytest.raises(ContractError, match="they mean different things"):
+        steps.score(config, steps.as_of_day(config, steps.simulated_last_day(config)), lambda _said: None)
+
+
 def test_the_doctor_finds_nothing_wrong_with_a_trained_service(monkeypatch, capsys, small_config, trained):
     code, said, _ = run(monkeypatch, capsys, "doctor", "--config", small_config)
     assert code == 0, said
@@ -75,7 +125,7 @@ def test_the_doctor_sees_that_the_catalogue_is_not_the_models(monkeypatch, capsy
     raw = yaml.safe_load(small_config.read_text())
     (tmp_path / "sources").symlink_to(small_config.parent / "sources")
     text = (small_config.parent / "features" / "community.yaml").read_text()
-    (tmp_path / "less.yaml").write_text(text.replace("- {count: planned_stay, days: [365]}", ""))
+    (tmp_path / "less.yaml").write_text(text.replace("- {count: planned_stay, days: 365}", ""))
     path = tmp_path / "other.yaml"
     path.write_text(yaml.safe_dump(raw | {"features": "less.yaml"}, sort_keys=False))
     code, said, _ = run(monkeypatch, capsys, "doctor", "--config", path)

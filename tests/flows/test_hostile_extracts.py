@@ -7,8 +7,10 @@ import io
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import pandas as pd
@@ -20,12 +22,12 @@ import yaml
 
 from features.errors import SourceError
 from pipelines import steps
-from pipelines.config import load_config
+from pipelines.config import ServiceConfig, load_config
 from pipelines.service import Service
 
 TRUST = {"places": 60, "days": 70, "teams": 10, "daily_drops": 1, "start": "2025-04-01", "seed": 3}
-FEEDS = {"community-history", "community", "index"}
-DROP = "2025-06-10"
+FEEDS = {"community-history", "community"}
+DROP, RECEIVED = "2025-06-10", datetime(2025, 6, 10, 5, tzinfo=UTC)
 HEADER, PATIENTS, REFERRALS, CONTACTS, ACTIVITIES = (f"CYP{n}.csv" for n in ("000", "001", "101", "201", "202"))
 HOSTILE = (
     b"=cmd()",
@@ -44,18 +46,18 @@ HOSTILE = (
 class Bench:
     """A workspace into which the damaged drops of one feed are delivered, one after another."""
 
-    config: object
+    config: ServiceConfig
     folder: Path
     whole: Path
+    clock: Iterator[datetime]
 
-    def deliver(self, damage):
+    def deliver(self, damage=lambda folder: None):
         shutil.rmtree(self.folder, ignore_errors=True)
         shutil.copytree(self.whole, self.folder)
         damage(self.folder)
 
     def ingest(self):
-        Bench.clock = Bench.clock + timedelta(seconds=1)
-        return steps.ingest(self.config, Bench.clock, lambda _said: None)
+        return steps.ingest(self.config, next(self.clock), quiet)
 
     def told(self):
         """All that an ingestion may change: each table, the visible versions, who is who."""
@@ -85,8 +87,10 @@ def lines(change):
 
 
 def cell(place, column, value):
-    """A change of one cell: in line `place`, counted from the header."""
-    return lines(lambda rows: [*rows[:place], with_cell(rows, place, column, value), *rows[place + 1 :]])
+    """Damage to one cell of the contacts: in line `place`, counted from the header."""
+    return edited(
+        CONTACTS, lines(lambda rows: [*rows[:place], with_cell(rows, place, column, value), *rows[place + 1 :]])
+    )
 
 
 def with_cell(rows, place, column, value):
@@ -116,14 +120,11 @@ def a_folder(folder):
     (folder / CONTACTS).mkdir()
 
 
-def a_dead_link(folder):
-    (folder / CONTACTS).unlink()
-    (folder / CONTACTS).symlink_to(folder / "nowhere")
-
-
 def a_link(folder):
-    (folder / CONTACTS).rename(folder.parent.parent / "elsewhere.csv")
-    (folder / CONTACTS).symlink_to(folder.parent.parent / "elsewhere.csv")
+    elsewhere = folder.parent.parent / "elsewhere.csv"
+    (folder / CONTACTS).rename(elsewhere)
+    (folder / CONTACTS).symlink_to(elsewhere)
+    return elsewhere
 
 
 def on_every_file(change):
@@ -152,6 +153,10 @@ def hostile(rows):
     return [rows[0], *told, *rows[len(told) + 1 :]]
 
 
+def mixed(rows):
+    return [*rows[:4], *(row.replace(b",", b";") for row in rows[4:9]), *rows[9:]]
+
+
 REFUSED = {
     "no header row": (instead(HEADER, b""), "CYP000.* must have one row"),
     "only the header's column names": (edited(HEADER, lines(lambda rows: rows[:1])), "CYP000.* it has 0"),
@@ -177,7 +182,7 @@ REFUSED = {
     "Parquet cut short": (moved(CONTACTS, "CYP201.parquet", lambda t: as_parquet(t)[:-99]), "CYP201.parquet .* short"),
     "Parquet that is text": (moved(CONTACTS, "CYP201.parquet"), "CYP201.parquet must be a Parquet file"),
     "a folder": (a_folder, "must have a file CYP201"),
-    "a link to nothing": (a_dead_link, "must have a file CYP201"),
+    "a link to nothing": (lambda folder: a_link(folder).unlink(), "must have a file CYP201"),
 }
 
 HARMLESS = {
@@ -195,53 +200,25 @@ HARMLESS = {
     ),
 }
 
+MISCOUNT, ORPHAN = "wrong number of fields", "parent not in this submission"
 SPOILT = {
-    "cut in the middle of a row": (
-        edited(CONTACTS, lambda text: text[:1500]),
-        CONTACTS,
-        11,
-        {"wrong number of fields": 1},
-    ),
-    "ends in zeros": (edited(CONTACTS, lambda t: t[:1500] + bytes(999)), CONTACTS, 11, {"wrong number of fields": 1}),
-    "no contacts": (
-        edited(CONTACTS, lines(lambda rows: rows[:1])),
-        ACTIVITIES,
-        10,
-        {"parent not in this submission": 8},
-    ),
-    "no activities": (
-        lambda folder: (folder / ACTIVITIES).unlink(),
-        "CYP611.csv",
-        1,
-        {"parent not in this submission": 1},
-    ),
+    "cut in the middle of a row": (edited(CONTACTS, lambda text: text[:1500]), CONTACTS, 11, {MISCOUNT: 1}),
+    "ends in zeros": (edited(CONTACTS, lambda text: text[:1500] + bytes(999)), CONTACTS, 11, {MISCOUNT: 1}),
+    "an empty file": (instead(CONTACTS, b""), ACTIVITIES, 10, {ORPHAN: 8}),
+    "no contacts": (edited(CONTACTS, lines(lambda rows: rows[:1])), ACTIVITIES, 10, {ORPHAN: 8}),
+    "no activities": (lambda folder: (folder / ACTIVITIES).unlink(), "CYP611.csv", 1, {ORPHAN: 1}),
     "Windows-1252": (replaced(REFERRALS, b",02,", b",\xe9\x93,", 3), REFERRALS, 24, {"not UTF-8": 3}),
-    "a field of ten megabytes": (
-        edited(CONTACTS, cell(5, b"OrgID_Commissioner", b"x" * 10_000_000)),
-        CONTACTS,
-        31,
-        {"field too long": 1},
-    ),
-    "a quote that never ends": (
-        edited(CONTACTS, cell(5, b"TeamID_Local", b'"T')),
-        CONTACTS,
-        31,
-        {"quote not closed": 1},
-    ),
+    "ten megabytes in a field": (cell(5, b"AdminCategory", b"x" * 10_000_000), CONTACTS, 31, {"field too long": 1}),
+    "a quote that never ends": (cell(5, b"TeamID_Local", b'"T'), CONTACTS, 31, {"quote not closed": 1}),
     "codes to run": (edited(CONTACTS, lines(hostile)), CONTACTS, 31, {}),
-    "delimiters mixed": (
-        edited(CONTACTS, lines(lambda r: [*r[:4], *(x.replace(b",", b";") for x in r[4:9]), *r[9:]])),
-        CONTACTS,
-        31,
-        {"wrong number of fields": 5},
-    ),
-    "a year of another age": (
+    "delimiters mixed": (edited(CONTACTS, lines(mixed)), CONTACTS, 31, {MISCOUNT: 5}),
+    "another age": (
         replaced(CONTACTS, b",2025-06-0", b",1125-06-0"),
         CONTACTS,
         31,
         {"implausible date: occurred_at": 16},
     ),
-    "recorded in the future": (
+    "from the future": (
         replaced(CONTACTS, b"2025-06-09T", b"2125-06-09T"),
         CONTACTS,
         31,
@@ -263,32 +240,31 @@ def held(tmp_path_factory):
         (folder / name).symlink_to(configs / name)
     (folder / "service.yaml").write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
     config = load_config(folder / "service.yaml")
-    steps.simulate(config, lambda _said: None)
+    steps.simulate(config, quiet)
     daily = config.workspace / "extracts" / "daily"
-    shutil.move(daily, folder / "aside")
-    for feed in ("csds", "identity"):
-        (daily / feed).mkdir(parents=True)
-    Bench.clock = steps.as_of_day(config, steps.simulated_last_day(config))
-    steps.ingest(config, Bench.clock, lambda _said: None)
+    shutil.move(daily / "csds", folder / "aside")
+    (daily / "csds").mkdir()
+    steps.ingest(config, RECEIVED, quiet)
     return folder / "service.yaml", config.workspace, folder / "aside"
 
 
-def bench(held, folder, feed="csds"):
+def bench(held, folder):
     service, workspace, aside = held
     shutil.copytree(workspace, folder / "workspace")
     config = load_config(service, folder / "workspace")
-    return Bench(config, config.workspace / "extracts" / "daily" / feed / DROP, aside / feed / DROP)
+    clock = (RECEIVED + timedelta(seconds=number) for number in count(1))
+    return Bench(config, config.workspace / "extracts" / "daily" / "csds" / DROP, aside / DROP, clock)
 
 
-def untouched(_folder):
-    """An extract as it was sent."""
+def quiet(_said):
+    """Progress that nobody reads."""
 
 
 @pytest.fixture(scope="module")
 def clean(held, tmp_path_factory):
     """What is told after the undamaged drop."""
     one = bench(held, tmp_path_factory.mktemp("clean"))
-    one.deliver(untouched)
+    one.deliver()
     one.ingest()
     return one.told()
 
@@ -305,7 +281,7 @@ def refusals(held, tmp_path_factory):
         except Exception as error:
             complaints[name] = error
         changed[name] = unlike(before, one.told())
-    one.deliver(untouched)
+    one.deliver()
     one.ingest()
     return complaints, changed, one.told()
 
@@ -318,7 +294,7 @@ def spoilt(held, tmp_path_factory):
     for name, (damage, *_) in SPOILT.items():
         one.deliver(damage)
         accounts[name] = pd.read_csv(one.ingest().report.parent / "account.csv")
-    one.deliver(untouched)
+    one.deliver()
     one.ingest()
     return accounts, one.told()
 
@@ -351,8 +327,7 @@ def test_what_cannot_be_read_is_refused_in_one_sentence_and_changes_nothing(name
     said = str(complaints[name])
     assert re.search(REFUSED[name][1], said), said
     assert "\n" not in said
-    assert "Traceback" not in said
-    assert not [secret for secret in secrets_of(held[2] / "csds" / DROP) if secret in said]
+    assert not [secret for secret in secrets_of(held[2] / DROP) if secret in said]
     assert changed[name] == []
 
 
@@ -368,13 +343,10 @@ def test_the_same_rows_in_another_shape_make_the_same_history(name, held, clean,
     one.deliver(HARMLESS[name])
     result = one.ingest()
     assert unlike(clean, one.told(), but=["ledger"]) == []
-    files = pd.read_csv(result.report.parent / "files.csv").set_index("file")
-    assert (files["kept"] + files["rejected"] + files["unused"]).equals(files["read"].rename(None))
-    written = {path.name: path.read_text("utf-8-sig").split("\n") for path in one.folder.glob("*.csv")}
-    expected = {file: sum(bool(line.strip()) for line in text) - 1 for file, text in written.items()}
-    assert {file: rows for file, rows in expected.items() if rows} == {
-        file: rows for file, rows in files["read"].items() if file in expected
-    }
+    account = pd.read_csv(result.report.parent / "account.csv")
+    for path in one.folder.glob("*.csv"):
+        written = sum(bool(line.strip()) for line in path.read_text("utf-8-sig").split("\n")) - 1
+        assert read_and_told_of(account, path.name)[0] == written, path.name
 
 
 @pytest.mark.parametrize("name", SPOILT)
@@ -382,7 +354,7 @@ def test_of_a_spoilt_extract_every_row_is_accounted_for(name, spoilt, held):
     account = spoilt[0][name]
     _, file, rows, rejected = SPOILT[name]
     assert read_and_told_of(account, file) == (rows, rejected)
-    whole = {path.name: len(path.read_text().splitlines()) - 1 for path in (held[2] / "csds" / DROP).glob("*.csv")}
+    whole = {path.name: len(path.read_text().splitlines()) - 1 for path in (held[2] / DROP).glob("*.csv")}
     for other in set(account["file"]) - {file, CONTACTS}:
         assert read_and_told_of(account, other)[0] == whole[other], other
 
@@ -394,43 +366,34 @@ def test_what_was_spoilt_is_made_good_by_the_whole_extract(spoilt, clean):
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only to root")
 def test_a_history_that_cannot_be_written_stays_as_it_was(held, tmp_path):
     one = bench(held, tmp_path)
-    one.deliver(untouched)
+    one.deliver()
     before = one.told()
-    folders = [path for path in (one.config.workspace / "history").rglob("*") if path.is_dir()]
-    for folder in folders:
-        folder.chmod(0o500)
-    with pytest.raises(Exception, match="(?i)permission|denied|write"):
-        one.ingest()
-    for folder in folders:
-        folder.chmod(0o700)
+    inside = [path for path in one.config.workspace.glob("history/**/*") if path.is_dir()]
+    for path in inside:
+        path.chmod(0o500)
+    try:
+        with pytest.raises(Exception, match="(?i)permission denied"):
+            one.ingest()
+    finally:
+        for path in inside:
+            path.chmod(0o700)
     assert unlike(before, one.told(), but=["identities"]) == []
 
 
-NAMES = {
-    "=cmd()": "'=Cmd()",
-    "@SUM(A1)": "'@Sum(A1)",
-    "<script>alert(1)</script>": "",
-    'O"Neill': "",
-    "two\nlines": "",
-}
-"""A family name as the patient index gives it, and where a spreadsheet would run it, what is shown instead."""
-
-
 def test_hostile_names_reach_the_lists_as_nothing_but_names(copied, small_config):
-    copied = load_config(small_config, copied.workspace)
-    drop = sorted((copied.workspace / "extracts" / "daily" / "identity").iterdir())[-1]
-    index = pd.concat(pd.read_csv(path, dtype=str) for path in copied.workspace.glob("extracts/*/identity/*/INDEX.csv"))
-    index = index.drop_duplicates(["OrgID_LocalPatientID", "LocalPatientID"], keep="last")
-    index["FamilyName"] = [list(NAMES)[n % len(NAMES)] for n in range(len(index))]
-    index.to_csv(drop / "INDEX.csv", index=False)
-    as_of = steps.as_of_day(copied, steps.simulated_last_day(copied))
-    folder = steps.daily(copied, as_of, as_of + timedelta(minutes=1), lambda _said: None).published.folder
+    config = load_config(small_config, copied.workspace)
+    names = ["=cmd()", "@SUM(A1)", "<script>alert(1)</script>", 'O"Neill', "two\nlines"]
+    extracts = config.workspace / "extracts"
+    index = pd.concat(pd.read_csv(path, dtype=str) for path in sorted(extracts.glob("*/identity/*/INDEX.csv")))
+    index["FamilyName"] = [names[number % len(names)] for number in range(len(index))]
+    as_of = steps.as_of_day(config, steps.simulated_last_day(config))
+    index.to_csv(extracts / "daily" / "identity" / as_of.date().isoformat() / "INDEX.csv", index=False)
+    folder = steps.daily(config, as_of, as_of + timedelta(minutes=1), quiet).published.folder
     sheets = "".join(path.read_text("utf-8-sig") for path in folder.glob("*/list.csv"))
-    pages = "".join(path.read_text("utf-8") for path in folder.rglob("*.html"))
+    pages = "".join(path.read_text("utf-8") for path in folder.rglob("*.html")).lower()
     shown = [row["name"] for row in csv.DictReader(io.StringIO(sheets)) if row["name"] != "name"]
-    assert len(shown) > 20, shown
     assert not [name for name in shown if name[0] in "=+-@" or "\n" in name]
-    for sign in ("=CMD()", "@SUM(A1)", "<SCRIPT>", 'O"NEILL', "TWO LINES"):
-        assert any(sign in name.upper() for name in shown), (sign, shown[:12])
-    assert "<script>alert" not in pages.lower()
-    assert "&lt;script&gt;alert(1)" in pages.lower()
+    for name in names:
+        assert any(" ".join(name.upper().split()) in one.upper() for one in shown), name
+    assert "<script>alert" not in pages
+    assert "&lt;script&gt;alert(1)" in pages

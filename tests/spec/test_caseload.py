@@ -32,6 +32,11 @@ def test_a_person_with_open_referrals_to_two_teams_is_on_both(history):
     [
         ("people", "person_id | birth_date\n1 | 2008-01-06", "under age"),
         ("people", "person_id | died_at\n1 | 2026-01-03 00:00", "died"),
+        (
+            "stays",
+            "person_id | admitted_at | discharged_at | discharge_method\n1 | 2026-01-02 09:00 | 2026-01-04 12:00 | 4",
+            "died",
+        ),
         ("stays", "person_id | admitted_at\n1 | 2026-01-04 12:00", "in hospital"),
         ("stays", "person_id | admitted_at | discharged_at\n1 | 2026-01-04 12:00 | 2026-01-05 06:01", "in hospital"),
         (

@@ -147,7 +147,7 @@ def test_no_sentence_of_the_community_catalogue_says_less_than_is_known(given):
     said = {family: catalogue.sentence(family, row, 0.25) for family in catalogue.families}
     assert not [words for words in said.values() if "no record" in words]
     if "last_news2_30d" in given:
-        assert said["observations"] == "NEWS2 of 0 yesterday (own usual 0)"
+        assert said["observations"] == "NEWS2 of 0, yesterday (own usual 0)"
     if "count_attendance_365d" in given:
         assert said["hospital"] == "1 attendance to the emergency department in a year, the last 60 days ago"
     if "count_emergency_discharge_30d" in given:
