@@ -2,6 +2,7 @@
 
 import os
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -27,6 +28,8 @@ WorkspaceOption = Annotated[Path | None, typer.Option("--workspace", help="Used 
 AsOfOption = Annotated[
     str | None, typer.Option("--as-of", help="The day of the list, as 2026-01-12 (default: newest).")
 ]
+TRACEBACK_VARIABLE = "MINUSNINE_TRACEBACK"
+UNFORESEEN = 70
 DEFAULT_CONFIG = Path("configs/simulated.yaml")
 
 
@@ -37,6 +40,20 @@ def main() -> None:
     except MinusNineError as error:
         err.print(f"minusnine: {error}", style="bold red", markup=False, soft_wrap=True)
         raise SystemExit(error.exit_code) from None
+    except Exception as error:
+        if os.environ.get(TRACEBACK_VARIABLE):
+            raise
+        err.print(f"minusnine: {unforeseen(error)}", style="bold red", markup=False, soft_wrap=True)
+        raise SystemExit(UNFORESEEN) from None
+
+
+def unforeseen(error: Exception) -> str:
+    """What can be said of a fault that has no sentence of its own, without quoting it: it may quote a cell."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"something failed that should not: {type(error).__name__} in {Path(place.filename).name}:{place.lineno}. "
+        f"Run `minusnine doctor`; {TRACEBACK_VARIABLE}=1 shows where it happened."
+    )
 
 
 @contextmanager

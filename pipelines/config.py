@@ -4,9 +4,10 @@ import os
 from datetime import datetime, time
 from pathlib import Path
 from typing import Any, Literal, get_args
+from zoneinfo import available_timezones
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
 
 from features.cohort import CaseloadRules
 from features.errors import ConfigError, nearest
@@ -107,6 +108,14 @@ class ServiceConfig(_Section):
     rules: dict[str, list[RuleTermConfig]] = Field(default_factory=dict)
     simulator: dict[str, Any] = Field(default_factory=dict)
     folder: Path = Field(default=Path(), exclude=True)
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, zone: str) -> str:
+        if zone not in available_timezones():
+            message = f"must be a time zone such as Europe/London; {nearest(zone, available_timezones())}"
+            raise ValueError(message)
+        return zone
 
     def read(self, path: Path) -> str:
         """The text of a file named relative to the configuration file; ConfigError where there is none."""

@@ -54,6 +54,9 @@ def _guarded(
         yield from check(service, now)
     except MinusNineError as error:
         yield Finding(False, str(error))
+    except Exception as error:  # whatever a broken file raises is what the doctor is for
+        what = check.__name__.strip("_")
+        yield Finding(False, f"{what}: cannot be read ({type(error).__name__}). Restore the workspace from a backup.")
 
 
 def _versions(_service: Service, _now: datetime) -> Iterator[Finding]:
@@ -83,7 +86,11 @@ def _sources(service: Service, _now: datetime) -> Iterator[Finding]:
 
 
 def _history(service: Service, now: datetime) -> Iterator[Finding]:
+    service.workspace.key()
     ledger = service.history.ledger()
+    for bucket in range(service.history.buckets):
+        service.history.read(bucket)
+    service.identities.people()
     yield Finding(
         len(ledger) > 0, f"history: {len(ledger)} extracts taken up" + ("" if len(ledger) else ". Run ingest.")
     )

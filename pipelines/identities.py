@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 COLUMNS = ("person_id", "nhs_number", "local_id", "family_name", "given_name", "birth_date")
 SCHEMA = """
@@ -27,6 +28,22 @@ class Identities:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "identities.sqlite"
+        self.waiting = folder / "waiting"
+
+    def keep(self, fingerprint: str, identities: pa.Table) -> None:
+        """Put a batch's identities aside until the history holds it: a link must not be known before its merge is."""
+        self.waiting.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self.waiting / f"{fingerprint}.parquet"
+        path.touch(mode=0o600)
+        pq.write_table(identities, path)
+
+    def settle(self, held: set[tuple[str, str]]) -> None:
+        """Take up the identities that were put aside for batches that the history holds; drop the others."""
+        fingerprints = {fingerprint for _, fingerprint in held}
+        for path in sorted(self.waiting.glob("*.parquet")):
+            if path.stem in fingerprints:
+                self.add(pq.read_table(path))
+            path.unlink()
 
     def add(self, identities: pa.Table) -> None:
         """Take up what a batch says of people; a later word replaces an earlier one, a null replaces nothing."""

@@ -46,6 +46,7 @@ def ingest(service: Service, now: datetime, tell: Tell) -> IngestResult:
     done: list[Ingested] = []
     batches: list[Batch] = []
     held = service.history.fingerprints()
+    service.identities.settle(held)
     try:
         for name in service.config.sources:
             for path in service.extracts(name):
@@ -76,8 +77,9 @@ def _take_up(
     tell(f"{name}: {path.name}")
     batch = read_extract(service, name, path)
     if batch.received_at <= now:
-        service.identities.add(batch.identities)
+        service.identities.keep(batch.fingerprint, batch.identities)
         done.append(service.history.ingest(batch, now))
+        service.identities.settle(service.history.fingerprints())
         batches.append(_counted(batch))
 
 
@@ -115,8 +117,8 @@ def _report(service: Service, batches: list[Batch], now: datetime) -> Path | Non
     if not batches:
         return None
     frames = quality(batches)
-    folder = service.workspace.quality / now.strftime("%Y-%m-%dT%H%M%S.%fZ")
-    folder.mkdir(parents=True)
+    folder = service.workspace.quality / f"{now:%Y-%m-%dT%H%M%S}Z-{batches[0].fingerprint[:8]}"
+    folder.mkdir(parents=True, exist_ok=True)
     for name, frame in frames.items():
         frame.to_csv(folder / f"{name}.csv", index=False)
     header = {"Trust": service.config.trust, "Ingested": f"{now:%d-%b-%Y %H:%M} UTC", "Extracts": str(len(batches))}

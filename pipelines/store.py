@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable, write_deltalake
 
 from features.batch import Batch
+from features.errors import NotReadyError
 from features.frames import query
 from features.history import additions, moved, stamp, standing, stored_schema, vanished, versions
 from features.schema import TABLES, Table, batch_schema
@@ -145,9 +146,20 @@ class History:
         for name in self._made():
             table = DeltaTable(self._path(name))
             if name not in visible:
+                self._refuse_lost_ledger(table)
                 table.delete()
             elif table.version() != visible[name]:
                 table.restore(visible[name])
+
+    def _refuse_lost_ledger(self, table: DeltaTable) -> None:
+        """A table that no batch has made visible holds one killed batch at most."""
+        batches = table.to_pyarrow_dataset().to_table(["batch"])["batch"].unique()
+        if len(batches) > 1:
+            message = (
+                f"The history's ledger must name its batches; {self.folder / 'ledger'} does not know {len(batches)} "
+                "that the tables hold. Restore it from a backup; nothing was changed."
+            )
+            raise NotReadyError(message)
 
     def _append(self, table: Table, batch: Batch, number: int) -> int:
         given = batch.tables.get(table.name, batch_schema(table).empty_table())

@@ -63,7 +63,7 @@ class Workspace:
         """
         made_with = self.history / "key-check"
         path = self.identity / "pseudonym.key"
-        if KEY_VARIABLE in os.environ:
+        if os.environ.get(KEY_VARIABLE):
             key = os.environ[KEY_VARIABLE].encode()
         elif path.exists():
             key = path.read_bytes()

@@ -68,7 +68,7 @@ def read_batch(
             account=account(mapping, extract, compiled, receipt),
             nulls=nulls(mapping, extract),
             scopes=scopes,
-            covers_to=scopes[0].end if scopes else None,
+            covers_to=min(scopes[0].end, received) if scopes else None,
         )
 
 
@@ -145,6 +145,17 @@ def _fingerprint(folder: Path, extract: Extract, mapping: Mapping, zone: str) ->
     return sha256(f"{found} {extract.answers.hexdigest()}".encode()).hexdigest() if mapping.asks_databases else found
 
 
+def _read_whole(mapping: Mapping, extract: Extract, table: str) -> bool:
+    """Whether the files behind a table had rows, all of which could be read: what a damaged file leaves out is not
+    deleted for that."""
+    files = {file for spec in mapping.tables[table] for file in extract.files.get(spec.from_, [])}
+    damaged = any(file in files and rows for (file, _), rows in extract.rejected.items())
+    rows = (
+        extract.connection.sql(f"select count(*) from {raw_name(s.from_)}").fetchall() for s in mapping.tables[table]
+    )
+    return not damaged and any(found[0][0] for found in rows)
+
+
 def _scopes(mapping: Mapping, extract: Extract, zone: str) -> tuple[Scope, ...]:
     """The period for which the header says that the extract is complete."""
     rule = mapping.complete
@@ -153,7 +164,7 @@ def _scopes(mapping: Mapping, extract: Extract, zone: str) -> tuple[Scope, ...]:
     first, last = (wall_clock(quoted(column), mapping.date_formats) for column in (rule.first, rule.last))
     statement = f"select coalesce({rule.when}, false), {first}, {last} from {raw_name(HEADER)} as {HEADER}"
     complete, start, end = extract.connection.sql(statement).fetchall()[0]
-    if not complete or start is None or end is None:
+    if not complete or start is None or end is None or not _read_whole(mapping, extract, rule.table):
         return ()
     days = (start, end + timedelta(days=1))
     start, end = (day.replace(hour=0, minute=0, second=0, tzinfo=ZoneInfo(zone)).astimezone(UTC) for day in days)

@@ -127,12 +127,16 @@ def _parquet(path: Path, data: bytes, raw: RawTable) -> Text:
         return Text(_empty(raw), np.empty(0, np.int64))
     try:
         table = pq.read_table(pa.BufferReader(data))
-    except pa.ArrowException:
+    except (OSError, pa.ArrowException):
         message = f"{path.name} must be a Parquet file; it is not one or is cut short: fetch it again"
         raise SourceError(message) from None
     found = match_columns(path.name, table.column_names, raw)
     wanted = sorted({place for places in found.values() for place in places})
-    texts = {place: _as_text(table.column(place)) for place in wanted}
+    try:
+        texts = {place: _as_text(table.column(place)) for place in wanted}
+    except pa.ArrowException:
+        message = f"{path.name} must hold columns that can be read as text; one cannot: fetch it again"
+        raise SourceError(message) from None
     return Text(_named(texts, found, table.num_rows), np.arange(1, table.num_rows + 1))
 
 

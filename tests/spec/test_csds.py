@@ -373,10 +373,14 @@ def test_everything_else_that_is_observed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["primary", "Refresh", "local"])
 def test_a_whole_submission_says_for_which_days_it_is_complete(tmp_path: Path, kind: str) -> None:
-    batch = read(tmp_path, CYP000=FILES["CYP000"].replace("local", kind))
+    header = FILES["CYP000"].replace("local", kind)
+    batch = read(tmp_path, CYP000=header, CYP201=UNSCHEDULED)
     told = [(scope.table, scope.start, scope.end) for scope in batch.scopes]
     whole = [("contacts", london("2026-01-01 00:00"), london("2026-02-01 00:00"))]
     assert told == ([] if kind == "local" else whole)
+    for file in tmp_path.iterdir():
+        file.unlink()
+    assert not read(tmp_path, CYP000=header).scopes, "a file without rows deletes nothing"
 
 
 @pytest.mark.parametrize(("rows_given", "found"), [(0, "it has 0"), (2, "it has 2")])

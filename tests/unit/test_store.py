@@ -10,8 +10,10 @@ import pytest
 from deltalake import DeltaTable
 
 from features.batch import Batch, Scope
+from features.errors import NotReadyError
 from features.history import merged
 from features.schema import TABLES, batch_schema
+from pipelines.identities import Identities
 from pipelines.store import History
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
@@ -185,3 +187,25 @@ def test_two_writers_take_turns(store, tmp_path):
         list(pool.map(lambda one: History(store.folder, buckets=4).ingest(one, NOW), batches))
     assert sorted(r["row_id"] for r in rows(store, "stays")) == [0, 1, 2, 3]
     assert store.ledger()["batch"].tolist() == [1, 2, 3, 4]
+
+
+def test_a_history_without_its_ledger_is_not_wiped(store):
+    store.ingest(batch("a", stays=[STAY]), NOW)
+    store.ingest(batch("b", stays=[STAY | {"row_id": 2}]), NOW)
+    (store.folder / "ledger").rename(store.folder / "gone")
+    with pytest.raises(NotReadyError, match="Restore it from a backup"):
+        History(store.folder, buckets=4).ingest(batch("c", stays=[STAY | {"row_id": 3}]), NOW)
+    (store.folder / "gone").rename(store.folder / "ledger")
+    assert sorted(r["row_id"] for r in rows(store, "stays")) == [1, 2]
+
+
+def test_identities_wait_until_the_history_holds_their_batch(tmp_path):
+    store = Identities(tmp_path / "identity")
+    told = pa.table({"person_id": pa.array([7], pa.int64()), "local_id": ["RYX:1"]})
+    store.keep("killed", told)
+    store.settle(set())
+    assert store.links().num_rows == 0
+    store.keep("taken up", told)
+    store.settle({("s", "taken up")})
+    assert store.links().to_pylist() == [{"alias": "RYX:1", "person_id": 7}]
+    assert not list(store.waiting.iterdir())
