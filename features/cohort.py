@@ -53,6 +53,48 @@ def caseload(
     return memberships.astype(as_us), exclusions.astype({"as_of": as_us["as_of"]})
 
 
+def _in_force(rows: str) -> str:
+    return f"{rows}.known_from <= t.as_of and ({rows}.known_to is null or t.as_of < {rows}.known_to)"
+
+
+KNOWN_THEN = f"""people_then as (
+            select distinct person_id, as_of, active_from, believed_from from open_referrals
+        ),
+        held as (
+            select t.person_id, t.as_of, c.team_id, max(c.occurred_at) as last_contact,
+                   max(c.occurred_at) filter (where c.seen) as last_seen,
+                   arg_max(c.medium, c.occurred_at) filter (where c.seen) as last_seen_by
+            from people_then t join contacts c
+              on c.person_id = t.person_id and c.occurred_at >= t.active_from and c.occurred_at < t.as_of
+             and {_in_force("c")}
+             and coalesce(c.seen, c.status = 'unknown')
+            group by t.person_id, t.as_of, c.team_id
+        ),
+        about as (
+            select t.person_id, t.as_of,
+                   arg_max(p.birth_date, p.known_from) as birth_date, min(p.died_at) as died_at
+            from people_then t join people p
+              on p.person_id = t.person_id and {_in_force("p")}
+            group by t.person_id, t.as_of
+        ),
+        hospital_deaths as (
+            select t.person_id, t.as_of, min(s.discharged_at) as died_at
+            from people_then t join stays s
+              on s.person_id = t.person_id and s.discharge_method = '4' and s.discharged_at < t.as_of
+             and {_in_force("s")}
+            group by t.person_id, t.as_of
+        ),
+        inpatients as (
+            select distinct t.person_id, t.as_of from people_then t join stays s
+              on s.person_id = t.person_id and s.admitted_at < t.as_of
+             and (s.discharged_at > t.as_of or (s.discharged_at is null and s.admitted_at >= t.believed_from))
+             and {_in_force("s")}
+             and coalesce(s.patient_class, '1') in ('1', '5')
+        ),
+        busy as (select person_id, as_of, max(last_contact) as last_contact from held group by person_id, as_of)"""
+"""What was known at the cut of the people with an open referral: who held contact, who they are, where they were."""
+
+
 def _judged_sql(rules: CaseloadRules, zone: str, every: int) -> str:
     """One row per (person, as_of, team) with an open referral, and the first reason to leave it out, if any."""
     left_out = ", ".join(f"'{kind}'" for kind in rules.leave_out_team_types) or "''"
@@ -68,42 +110,7 @@ def _judged_sql(rules: CaseloadRules, zone: str, every: int) -> str:
             where (m.turn + r.person_id % {every}) % {every} = 0
             group by r.person_id, m.as_of, r.team_id
         ),
-        people_then as (
-            select distinct person_id, as_of, active_from, believed_from from open_referrals
-        ),
-        held as (
-            select t.person_id, t.as_of, c.team_id, max(c.occurred_at) as last_contact,
-                   max(c.occurred_at) filter (where c.seen) as last_seen,
-                   arg_max(c.medium, c.occurred_at) filter (where c.seen) as last_seen_by
-            from people_then t join contacts c
-              on c.person_id = t.person_id and c.occurred_at >= t.active_from and c.occurred_at < t.as_of
-             and c.known_from <= t.as_of and (c.known_to is null or t.as_of < c.known_to)
-             and coalesce(c.seen, c.status = 'unknown')
-            group by t.person_id, t.as_of, c.team_id
-        ),
-        about as (
-            select t.person_id, t.as_of,
-                   arg_max(p.birth_date, p.known_from) as birth_date, min(p.died_at) as died_at
-            from people_then t join people p
-              on p.person_id = t.person_id and p.known_from <= t.as_of
-             and (p.known_to is null or t.as_of < p.known_to)
-            group by t.person_id, t.as_of
-        ),
-        hospital_deaths as (
-            select t.person_id, t.as_of, min(s.discharged_at) as died_at
-            from people_then t join stays s
-              on s.person_id = t.person_id and s.discharge_method = '4' and s.discharged_at < t.as_of
-             and s.known_from <= t.as_of and (s.known_to is null or t.as_of < s.known_to)
-            group by t.person_id, t.as_of
-        ),
-        inpatients as (
-            select distinct t.person_id, t.as_of from people_then t join stays s
-              on s.person_id = t.person_id and s.admitted_at < t.as_of
-             and (s.discharged_at > t.as_of or (s.discharged_at is null and s.admitted_at >= t.believed_from))
-             and s.known_from <= t.as_of and (s.known_to is null or t.as_of < s.known_to)
-             and coalesce(s.patient_class, '1') in ('1', '5')
-        ),
-        busy as (select person_id, as_of, max(last_contact) as last_contact from held group by person_id, as_of)
+        {KNOWN_THEN}
         select o.person_id, o.as_of, o.team_id, h.last_seen, h.last_seen_by,
                (epoch_us(o.as_of) - epoch_us(o.since)) / 86400e6 as days_on_caseload,
                case when o.team_id is null then 1
