@@ -16,9 +16,6 @@ from scipy.special import logit
 from models.calibration import fit_line, newton_step_of
 
 Floats = npt.NDArray[np.float64]
-Weighted = Callable[[Floats | None], float]
-"""A metric of fixed rows, as a function of their weights; None weighs every row 1."""
-
 TINY = 1e-12
 
 
@@ -332,50 +329,3 @@ def at_capacity(
     Yield(ppv=1.0, recall=1.0, lift=2.0, nne=1.0)
     """
     return listing_of(labels, top_of_groups(groups, scores, ties, capacities))(weights)
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A percentile interval; NaN where too few resamples had a value."""
-
-    low: float
-    high: float
-
-
-def clustered_draws(
-    metric: Callable[[Floats | None], npt.ArrayLike], person_ids: npt.ArrayLike, draws: int = 200, seed: int = 0
-) -> Floats:
-    """The metric (a number, or several) under `draws` Poisson(1) weights per person, a row for each draw.
-
-    This is a bootstrap in which a person's rows go together.
-
-    The same people, draws and seed give the same weights, so two metrics' draws can be compared pair by pair.
-    """
-    people, codes = np.unique(np.asarray(person_ids), return_inverse=True)
-    generator = np.random.default_rng(seed)
-    weights = (generator.poisson(1.0, len(people)).astype(np.float64) for _ in range(draws))
-    return np.array([metric(weight[codes]) for weight in weights], dtype=np.float64)
-
-
-def percentile_interval(values: Floats, level: float = 0.95) -> Interval:
-    """The middle `level` of the finite values."""
-    finite = values[np.isfinite(values)]
-    if len(finite) < 2:
-        return Interval(float("nan"), float("nan"))
-    low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high))
-
-
-def clustered_interval(
-    metric: Weighted, person_ids: npt.ArrayLike, draws: int = 200, seed: int = 0, level: float = 0.95
-) -> Interval:
-    """The percentile interval of `clustered_draws`. Rows of one person are nearly copies of each other, so an interval
-    over rows would be two to three times too narrow.
-
-    Examples
-    --------
-    >>> interval = clustered_interval(lambda weights: 0.5, [1, 1, 2], draws=10)
-    >>> interval.low, interval.high
-    (0.5, 0.5)
-    """
-    return percentile_interval(clustered_draws(metric, person_ids, draws, seed), level)

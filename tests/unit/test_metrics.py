@@ -10,7 +10,7 @@ from sklearn import metrics as theirs
 from sklearn.linear_model import LogisticRegression
 
 import models.calibration
-from models import metrics
+from models import metrics, resampling
 
 Y = np.array([0, 0, 1, 0, 1, 1, 0, 0, 1, 0])
 P = np.array([0.1, 0.3, 0.3, 0.2, 0.9, 0.6, 0.6, 0.05, 0.2, 0.4])
@@ -26,7 +26,7 @@ def clustered_world(seed=0, people=300, days=20):
     return person, ill.astype(int), score
 
 
-@pytest.mark.parametrize("module", [metrics, models.calibration])
+@pytest.mark.parametrize("module", [metrics, resampling, models.calibration])
 def test_the_examples_in_the_docstrings_hold(module):
     found = doctest.testmod(module)
     assert found.attempted > 0
@@ -111,8 +111,8 @@ def test_calibration_curve_keeps_every_row_and_parts_no_ties():
 def test_intervals_are_wider_when_a_persons_rows_go_together():
     person, label, score = clustered_world()
     measured = metrics.discrimination_of(label, score)
-    by_person = metrics.clustered_interval(lambda w: measured(w).auroc, person, draws=200, seed=1)
-    by_row = metrics.clustered_interval(lambda w: measured(w).auroc, np.arange(len(person)), draws=200, seed=1)
+    by_person = resampling.clustered_interval(lambda w: measured(w).auroc, person, draws=200, seed=1)
+    by_row = resampling.clustered_interval(lambda w: measured(w).auroc, np.arange(len(person)), draws=200, seed=1)
     assert by_person.low < measured(None).auroc < by_person.high
     assert by_person.high - by_person.low > 2 * (by_row.high - by_row.low)
 
@@ -123,7 +123,7 @@ def test_intervals_have_the_coverage_they_claim():
         draw = np.random.default_rng(seed)
         ill = np.repeat(draw.random(200) < 0.3, 5).astype(float)
         person = np.repeat(np.arange(200), 5)
-        interval = metrics.clustered_interval(lambda w, y=ill: float(w @ y / w.sum()), person, draws=200, seed=seed)
+        interval = resampling.clustered_interval(lambda w, y=ill: float(w @ y / w.sum()), person, draws=200, seed=seed)
         covered += interval.low <= 0.3 <= interval.high
     assert 88 <= covered <= 100
 
@@ -131,12 +131,12 @@ def test_intervals_have_the_coverage_they_claim():
 def test_draws_repeat_and_pair():
     person, label, score = clustered_world()
     measured = metrics.discrimination_of(label, score)
-    first, again = (metrics.clustered_draws(lambda w: measured(w).auroc, person, 20, seed=4) for _ in range(2))
+    first, again = (resampling.clustered_draws(lambda w: measured(w).auroc, person, 20, seed=4) for _ in range(2))
     assert (first == again).all()
-    assert (first != metrics.clustered_draws(lambda w: measured(w).auroc, person, 20, seed=5)).any()
+    assert (first != resampling.clustered_draws(lambda w: measured(w).auroc, person, 20, seed=5)).any()
 
 
 def test_an_interval_of_nothing_is_nan():
-    interval = metrics.clustered_interval(lambda w: float("nan"), [1, 2, 3], draws=10)
+    interval = resampling.clustered_interval(lambda w: float("nan"), [1, 2, 3], draws=10)
     assert isnan(interval.low)
     assert isnan(interval.high)
