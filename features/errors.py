@@ -40,6 +40,12 @@ class StaleFeedError(MinusNineError):
     exit_code = 7
 
 
+class RefusedError(MinusNineError):
+    """A model did not pass the gate; the champion, if there is one, stands."""
+
+    exit_code = 8
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A clause naming the known word most like `word`, or all of them where none is alike."""
     options = sorted(known)

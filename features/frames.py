@@ -12,7 +12,7 @@ import pyarrow as pa
 def connect(tables: Mapping[str, pa.Table | pd.DataFrame], threads: int = 1) -> duckdb.DuckDBPyConnection:
     """A connection that sees `tables` by name."""
     connection = duckdb.connect(config={"threads": threads, "autoinstall_known_extensions": False})
-    connection.execute("set TimeZone = 'UTC'")
+    connection.execute("set TimeZone = 'UTC'; set enable_progress_bar = false")
     for name, table in tables.items():
         connection.register(name, table)
     return connection

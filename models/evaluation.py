@@ -1,7 +1,7 @@
 """The evidence for a model, judged where it is used: at each team's capacity, by admission, and with intervals
 clustered by person, beside rules that a nurse could apply."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
 import numpy as np
@@ -27,7 +27,8 @@ RISK_EDGES = np.append(0.0, np.geomspace(1e-4, 1.0, 25))
 CURVE_POINTS = 200
 TENTHS, FIFTHS = 10, 5
 
-Measures = tuple[tuple[str, ...], Callable[[Floats | None], list[float]]]
+Drawn = tuple[float, Floats]
+"""A figure and its resamples."""
 
 
 @dataclass(frozen=True)
@@ -150,15 +151,13 @@ def _overall(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Every measure of every model, and the lead's differences from the others on the same resamples."""
     values, differences, lead = [], [], next(iter(names))
-    drawn: dict[tuple[str, str], tuple[float, Floats]] = {}
+    drawn: dict[tuple[str, str], Drawn] = {}
     for model, column in names.items():
-        risk = usable["risk"] if model == lead else None
-        by_row, by_list = _row_measures(usable, column, risk), _list_measures(places, model)
-        for (measures, measured), frame in ((by_row, usable), (by_list, places)):
-            draws = resampling.draw(measured, frame["person_id"])
-            drawn |= {
-                (model, m): (v, draws[:, i]) for i, (m, v) in enumerate(zip(measures, measured(None), strict=True))
-            }
+        measured = _discrimination(usable, column, resampling)
+        if model == lead:
+            measured |= _risk_measures(usable, resampling)
+        measured |= _list_measures(places, model, resampling)
+        drawn |= {(model, measure): found for measure, found in measured.items()}
     for (model, measure), (value, draws) in drawn.items():
         values.append((model, measure, value, *_bounds(draws)))
         if model != lead:
@@ -173,26 +172,27 @@ def _bounds(draws: Floats) -> tuple[float, float]:
     return interval.low, interval.high
 
 
-def _row_measures(usable: pd.DataFrame, column: str, risk: pd.Series | None) -> Measures:
-    """Discrimination, and where there is a risk its calibration."""
-    label, score = usable["label"].to_numpy(np.float64), usable[column].to_numpy(np.float64)
-    told_apart = metrics.discrimination_of(label, score)
-    if risk is None:
-        return ROW_MEASURES, lambda weights: list(astuple(told_apart(weights)))
-    risks = risk.to_numpy(np.float64)
-    calibrated = metrics.calibration_of(label, risks)
-
-    def measured(weights: Floats | None) -> list[float]:
-        found = calibrated(weights)
-        losses = [metrics.log_loss(label, risks, weights), metrics.brier(label, risks, weights)]
-        return [*astuple(told_apart(weights)), *losses, *astuple(found)]
-
-    return ROW_MEASURES + RISK_MEASURES, measured
+def _discrimination(usable: pd.DataFrame, column: str, resampling: Resampling) -> dict[str, Drawn]:
+    measured = metrics.discrimination_of(usable["label"], usable[column])
+    draws = resampling.draw(lambda weights: astuple(measured(weights)), usable["person_id"])
+    return _named(ROW_MEASURES, astuple(measured(None)), draws)
 
 
-def _list_measures(places: pd.DataFrame, model: str) -> Measures:
-    yielded = metrics.listing_of(places["label"], places[listed(model)])
-    return LIST_MEASURES, lambda weights: list(astuple(yielded(weights)))
+def _risk_measures(usable: pd.DataFrame, resampling: Resampling) -> dict[str, Drawn]:
+    parts, line = metrics.risk_parts(usable["label"], usable["risk"])
+    sums = resampling.sums(parts, usable["person_id"])
+    draws = np.array([metrics.risk_figures(drawn, line) for drawn in sums])
+    return _named(RISK_MEASURES, metrics.risk_figures(parts.sum(axis=0), line), draws)
+
+
+def _list_measures(places: pd.DataFrame, model: str, resampling: Resampling) -> dict[str, Drawn]:
+    parts = metrics.yield_parts(places["label"], places[listed(model)])
+    draws = np.array([metrics.yield_figures(drawn) for drawn in resampling.sums(parts, places["person_id"])])
+    return _named(LIST_MEASURES, metrics.yield_figures(parts.sum(axis=0)), draws)
+
+
+def _named(measures: Sequence[str], values: Sequence[float], draws: Floats) -> dict[str, Drawn]:
+    return {measure: (values[i], draws[:, i]) for i, measure in enumerate(measures)}
 
 
 def _unseen(usable: pd.DataFrame, places: pd.DataFrame, lead: str, resampling: Resampling) -> pd.DataFrame:

@@ -8,6 +8,8 @@ from math import ceil
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -45,7 +47,7 @@ class Outcomes:
 @dataclass(frozen=True)
 class Dataset:
     """Rows to learn from and to be judged by: features, labels and parts row for row; memberships (with team_id) for
-    every row; exclusions counted by cut."""
+    every row; exclusions counted by cut; learned: the people of the train and calibrate blocks, built or not."""
 
     frame: pd.DataFrame
     labels: pd.DataFrame
@@ -53,6 +55,7 @@ class Dataset:
     memberships: pd.DataFrame
     exclusions: pd.DataFrame
     lag_days: float
+    learned: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -127,17 +130,21 @@ def dataset(
     outcomes = matured_outcomes(history, config, as_of)
     blocks = planned_cuts(config, as_of, _first_contact(history, config, as_of), outcomes.lag_days)
     wanted = {part: moments for part, moments in blocks.items() if not parts or part in parts}
+    others = {part: blocks[part] for part in (TRAIN, CALIBRATE) if part not in wanted}
     teams = counts_of_teams(history, config, catalogue, [cut for moments in wanted.values() for cut in moments], as_of)
     done: list[int] = []
+    people: list[pd.Series] = []
 
     def of_bucket(bucket: int) -> list[tuple[str, pd.DataFrame, pd.DataFrame, pd.DataFrame]]:
         tables = history.read(bucket, known_by=as_of)
         found = [(part, *_block(tables, config, catalogue, part, moments, teams)) for part, moments in wanted.items()]
+        people.extend(_members(tables, config, part, moments)[0]["person_id"] for part, moments in others.items())
         done.append(bucket)
         tell(f"features of bucket {len(done)} of {history.buckets}")
         return found
 
     pieces = [piece for bucket in map_buckets(config, history, of_bucket) for piece in bucket]
+    people.extend(rows["person_id"] for part, rows, _, _ in pieces if part != TEST)
     named = pd.concat([pd.Series(part, index=range(len(rows)), name="part") for part, rows, _, _ in pieces])
     frame = _stacked(rows for _, rows, _, _ in pieces)
     labels = label(
@@ -156,6 +163,7 @@ def dataset(
         _stacked(members for _, _, members, _ in pieces),
         _summed(excluded for _, _, _, excluded in pieces),
         outcomes.lag_days,
+        np.unique(np.concatenate(people)).astype(np.int64),
     )
 
 
@@ -207,9 +215,15 @@ def _block(
     moments: Sequence[datetime],
     teams: pd.DataFrame,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    every = config.periods.landmark_every if part == TRAIN else 1
-    members, excluded = caseload(tables, moments, config.caseload, config.zone, every)
+    members, excluded = _members(tables, config, part, moments)
     return build(tables, _index(members), catalogue, config.zone, teams), members, excluded
+
+
+def _members(
+    tables: dict[str, pa.Table], config: ServiceConfig, part: str, moments: Sequence[datetime]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    every = config.periods.landmark_every if part == TRAIN else 1
+    return caseload(tables, moments, config.caseload, config.zone, every)
 
 
 def _index(members: pd.DataFrame) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """The command line: reads the options, calls a step, prints what came of it, and turns errors into one sentence."""
 
+import getpass
 import os
 import time
 import traceback
@@ -131,14 +132,40 @@ def ingest(config: ConfigOption = DEFAULT_CONFIG, workspace: WorkspaceOption = N
 
 @app.command()
 def train(config: ConfigOption = DEFAULT_CONFIG, as_of: AsOfOption = None, workspace: WorkspaceOption = None) -> None:
-    """Train a model on what was known at the cut, judge it, register it as champion."""
+    """Train a model on what was known at the cut, judge it, register it as challenger (the first goes to the gate)."""
     loaded = opened(config, workspace)
     from pipelines import steps
 
     with telling("Training") as tell:
         trained = steps.train(loaded, chosen_cut(loaded, as_of), tell)
-    out.print(f"Model {trained.version} ({trained.lead} leads) is champion: {trained.bundle}")
+    role = "champion" if trained.decision else "the challenger (`minusnine promote` puts it to the gate)"
+    out.print(f"Model {trained.version} ({trained.lead} leads) is {role}: {trained.bundle}", soft_wrap=True)
     show_metrics(trained.evidence.metrics, trained.evidence.page)
+
+
+@app.command()
+def promote(
+    config: ConfigOption = DEFAULT_CONFIG,
+    workspace: WorkspaceOption = None,
+    by: Annotated[str | None, typer.Option(help="Who decides, for the record (default: the user's name).")] = None,
+    back: Annotated[bool, typer.Option("--back", help="Make the champion before this one champion again.")] = False,
+) -> None:
+    """Put the challenger to the gate, and make it champion if it passes every line; or go back to the one before."""
+    loaded = opened(config, workspace)
+    from pipelines import steps
+
+    decides = by if by is not None else getpass.getuser()
+    if back:
+        was, now_is = steps.go_back(loaded, decides)
+        out.print(f"Model {now_is} is champion again; model {was} is not.")
+        return
+    with telling("Promoting") as tell:
+        decision = steps.promote(loaded, decides, tell)
+    for line in decision.lines:
+        out.print(f"{'ok  ' if line.passed else 'FAIL'}  {line.name}: {line.says}", markup=False, soft_wrap=True)
+    out.print(f"Evidence: {decision.evidence.page}", soft_wrap=True)
+    decision.require()
+    out.print(f"Model {decision.version} is champion.")
 
 
 @app.command()

@@ -13,6 +13,7 @@ from features.cohort import CaseloadRules
 from features.errors import ConfigError, nearest
 from features.labels import OutcomeRules
 from features.sources.task import FrameSpec
+from models.gate import GateConfig
 from models.training import TrainConfig
 
 DATA_VARIABLE = "MINUSNINE_DATA"
@@ -85,6 +86,13 @@ class ListsConfig(_Section):
     team_names: dict[str, str] = Field(default_factory=dict)
 
 
+class EvidenceConfig(_Section):
+    """urgent_team_types: national two-digit types of teams that answer a crisis; whom such a team has taken on, the
+    teams knew of, and the evidence says what a list is worth without them."""
+
+    urgent_team_types: tuple[str, ...] = ("49", "51")
+
+
 class ServiceConfig(_Section):
     """Everything a run needs. Paths to mappings and the catalogue are relative to the configuration file, others to the
     current folder; in them `{workspace}` stands for the workspace and `{data}` for the folder of data sets that the
@@ -104,7 +112,9 @@ class ServiceConfig(_Section):
     task: TaskConfig | None = None
     periods: PeriodConfig = PeriodConfig()
     training: TrainConfig = TrainConfig()
+    promotion: GateConfig = GateConfig()
     lists: ListsConfig = ListsConfig()
+    evidence: EvidenceConfig = EvidenceConfig()
     rules: dict[str, list[RuleTermConfig]] = Field(default_factory=dict)
     simulator: dict[str, Any] = Field(default_factory=dict)
     folder: Path = Field(default=Path(), exclude=True)

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from models.bundle import Bundle
 from models.evaluation import Evaluation
 from models.figures import figures
+from models.gate import Line
 from pipelines.pages import evaluation_page
 from pipelines.service import Service
 
@@ -20,7 +21,8 @@ CAPTIONS = {
     "overall": "Model and rules, with 95% intervals clustered by person",
     "lead_time": "Share of admissions listed on each of the nine days before",
     "notice": "Share of admissions listed at least so many days before",
-    "teams": "By team",
+    "subgroups": "By group, at list size (numbers below 10 are not shown)",
+    "known": "What the list adds to whom an urgent team had already taken on",
     "episodes": "Listing episodes",
     "calibration": "Risk against what happened, by tenths of risk",
     "counts": "Who was counted",
@@ -31,7 +33,20 @@ FIGURES = {
     "precision_recall": "Precision and recall",
     "risk_distribution": "How risk is spread",
 }
-TIDY: Sequence[str] = ("overall", "differences", "teams", "lead_time", "notice", "episodes", "calibration", "decisions")
+TIDY: Sequence[str] = (
+    "overall",
+    "differences",
+    "unseen",
+    "subgroups",
+    "known",
+    "overlap",
+    "lead_time",
+    "notice",
+    "episodes",
+    "calibration",
+    "calibration_listed",
+    "decisions",
+)
 SHOWN_MEASURES = ("auroc", "average_precision", "ppv", "recall", "lift", "expected_over_observed", "calibration_slope")
 
 
@@ -43,7 +58,9 @@ class Evidence:
     metrics: dict[str, float]
 
 
-def write_evidence(judged: Evaluation, bundle: Bundle, service: Service, name: str) -> Evidence:
+def write_evidence(
+    judged: Evaluation, bundle: Bundle, service: Service, name: str, lines: Sequence[Line] = ()
+) -> Evidence:
     """The evaluation as a page, tables and metrics.json under `evaluation/<name>`."""
     folder = service.workspace.evaluation / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,7 +92,8 @@ def shown(judged: Evaluation) -> dict[str, pd.DataFrame]:
         "overall": _wide(overall, "measure", {name: name.replace("_", " ") for name in SHOWN_MEASURES}),
         "lead_time": _wide(lead_time, "days_before", {n: f"day -{n}" for n in range(9, 0, -1)}),
         "notice": _wide(notice, "days_before", notices),
-        "teams": judged.teams,
+        "subgroups": judged.subgroups,
+        "known": judged.known,
         "episodes": judged.episodes,
         "calibration": judged.calibration,
         "counts": pd.DataFrame(

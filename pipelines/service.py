@@ -15,9 +15,13 @@ from pipelines.workspace import Workspace
 
 @dataclass(frozen=True)
 class Service:
-    """What the steps work with. Opening one reads nothing but what it is asked for."""
+    """What the steps work with. Opening one reads nothing but what it is asked for.
+
+    own_catalogue: the text of a catalogue to use in place of the configuration's, as a model's own.
+    """
 
     config: ServiceConfig
+    own_catalogue: str = ""
 
     @cached_property
     def workspace(self) -> Workspace:
@@ -25,8 +29,11 @@ class Service:
 
     @cached_property
     def catalogue(self) -> Catalogue:
-        path = self.config.features
-        return load_catalogue(self.config.read(path), str(self.config.folder / path))
+        return load_catalogue(self.catalogue_text, str(self.config.folder / self.config.features))
+
+    @property
+    def catalogue_text(self) -> str:
+        return self.own_catalogue or self.config.read(self.config.features)
 
     @property
     def history(self) -> History:

@@ -1,4 +1,4 @@
-"""MLflow at the rim: one run for each training and each published day, and the registry that says who is champion.
+"""MLflow at the rim: one run for each training, decision and published day, and the registry that says who is champion.
 
 The store is SQLite and a folder under the workspace. Nothing that identifies a person is logged: people are
 pseudonyms, errors and parameters are counts and settings.
@@ -31,8 +31,10 @@ from features.errors import NotReadyError
 from pipelines.workspace import Workspace
 
 MODEL = "minus-nine"
-CHAMPION = "champion"
-TRAINING, DAYS = "training", "published days"
+CHAMPION, CHALLENGER = "champion", "challenger"
+TRAINING, DECISIONS, DAYS = "training", "decisions", "published days"
+BEFORE = "stood before"
+"""The tag of a version that says which one it took the place of."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,12 @@ def log_training(
     folder_of_reports: Path,
     name: str,
 ) -> Registered:
-    """Log a training with its bundle and reports, register it, and make it champion.
+    """Log a training with its bundle and reports, and register it as the challenger.
 
     rows: what was trained on (pseudonyms and labels); only its digest and shape are kept.
     """
     with _run(workspace, TRAINING, name) as run:
-        mlflow.log_params(_flat({key: lineage[key] for key in lineage if key != "libraries"}))
+        mlflow.log_params(_flat({key: lineage[key] for key in lineage if key not in ("libraries", "catalogue")}))
         mlflow.log_metrics(_finite(metrics))
         data = from_pandas(rows, name="training rows")
         mlflow.log_input(data, context="training")
@@ -97,26 +99,80 @@ def log_training(
 
 
 def _register(client: MlflowClient, logged: Any, bundle: Path) -> str:
-    """A new version of the model, with the alias of the champion."""
+    """A new version of the model, with the alias of the challenger."""
     if not client.search_registered_models(f"name = '{MODEL}'"):
         client.create_registered_model(MODEL)
     made = client.create_model_version(
         MODEL, logged.model_uri, run_id=logged.run_id, model_id=logged.model_id, tags={"bundle": bundle.name}
     )
-    client.set_registered_model_alias(MODEL, CHAMPION, made.version)
+    client.set_registered_model_alias(MODEL, CHALLENGER, made.version)
     return str(made.version)
 
 
 def champion(workspace: Workspace) -> Registered:
     """The model with the alias `champion`; NotReadyError where there is none."""
-    if not (workspace.mlflow / "mlflow.db").exists():
+    found = holder(workspace, CHAMPION)
+    if found is None:
         raise NotReadyError(_no_champion(workspace))
+    return found
+
+
+def holder(workspace: Workspace, alias: str) -> Registered | None:
+    """The model with `alias`; None where there is none."""
+    if not (workspace.mlflow / "mlflow.db").exists():
+        return None
     mlflow.set_tracking_uri(tracking_uri(workspace))
     try:
-        found = MlflowClient().get_model_version_by_alias(MODEL, CHAMPION)
-    except MlflowException as error:
-        raise NotReadyError(_no_champion(workspace)) from error
+        return _of_version(workspace, MlflowClient().get_model_version_by_alias(MODEL, alias))
+    except MlflowException:
+        return None
+
+
+def _of_version(workspace: Workspace, found: Any) -> Registered:
     return Registered(str(found.version), str(found.run_id), workspace.models / found.tags["bundle"])
+
+
+def before(workspace: Workspace, registered: Registered) -> Registered:
+    """The champion that `registered` took the place of; NotReadyError where there was none."""
+    client = MlflowClient(tracking_uri(workspace))
+    version = client.get_model_version(MODEL, registered.version).tags.get(BEFORE)
+    if version is None:
+        message = f"Going back needs a champion before this one; model {registered.version} was the first. It stands."
+        raise NotReadyError(message)
+    return _of_version(workspace, client.get_model_version(MODEL, version))
+
+
+def log_decision(
+    workspace: Workspace,
+    name: str,
+    *,
+    parameters: Mapping[str, str],
+    metrics: Mapping[str, float],
+    reports: Path | None = None,
+) -> str:
+    """Record a decision about who is champion, before anything comes of it. Returns the run's id."""
+    with _run(workspace, DECISIONS, name) as run:
+        mlflow.log_params({key: words[:6000] for key, words in parameters.items()})
+        mlflow.log_metrics(_finite(metrics))
+        if reports is not None:
+            mlflow.log_artifacts(str(reports), "evaluation")
+        return str(run.info.run_id)
+
+
+def make_champion(workspace: Workspace, chosen: Registered, standing: Registered | None) -> None:
+    """Move the alias to `chosen`, which remembers whose place it took and is no challenger any more."""
+    client = MlflowClient(tracking_uri(workspace))
+    if standing is not None:
+        client.set_model_version_tag(MODEL, chosen.version, BEFORE, standing.version)
+    client.set_registered_model_alias(MODEL, CHAMPION, chosen.version)
+    challenger = holder(workspace, CHALLENGER)
+    if challenger is not None and challenger.version == chosen.version:
+        client.delete_registered_model_alias(MODEL, CHALLENGER)
+
+
+def bring_back(workspace: Workspace, former: Registered) -> None:
+    """Move the alias back to `former`; whose place it took itself stays as it was."""
+    MlflowClient(tracking_uri(workspace)).set_registered_model_alias(MODEL, CHAMPION, former.version)
 
 
 def _no_champion(workspace: Workspace) -> str:
