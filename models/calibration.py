@@ -11,6 +11,7 @@ Floats = npt.NDArray[np.float64]
 
 MODERATION = 1.0
 STEPS = 50
+CLOSE = 1e-9
 RIDGE = 1e-12
 """Keeps the curvature invertible where all scores are equal."""
 
@@ -81,13 +82,15 @@ def fit_line(
     loss = _loss(at, score, label, weight, moderation)
     for _ in range(STEPS):
         step = newton_step(weight @ newton_parts(at, score, label), at[1], moderation)
+        if np.abs(step).max() < CLOSE:
+            break
         for halving in range(30):
             tried = at - step * 0.5**halving
             reached = _loss(tried, score, label, weight, moderation)
             if reached <= loss:
+                at, loss = tried, reached
                 break
-        at, loss = tried, reached
-        if np.abs(step).max() < 1e-9:
+        else:
             break
     return float(at[0]), float(at[1])
 

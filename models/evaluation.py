@@ -68,6 +68,8 @@ class Evaluation:
     risks: pd.DataFrame
     precision_recall: pd.DataFrame
     counts: dict[str, int]
+    first_cut: pd.Timestamp
+    last_cut: pd.Timestamp
 
     def figure(self, measure: str, model: str | None = None) -> tuple[float, float, float]:
         """The value, low and high of a measure of the lead, or of another model; NaN where it has none."""
@@ -133,6 +135,8 @@ def evaluate(
         risks=_risks(usable),
         precision_recall=_precision_recall(usable, names),
         counts=_counts(rows, places, usable),
+        first_cut=rows["as_of"].min(),
+        last_cut=rows["as_of"].max(),
     )
 
 

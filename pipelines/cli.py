@@ -180,6 +180,21 @@ def evaluate(config: ConfigOption = DEFAULT_CONFIG, workspace: WorkspaceOption =
 
 
 @app.command()
+def backtest(
+    config: ConfigOption = DEFAULT_CONFIG, as_of: AsOfOption = None, workspace: WorkspaceOption = None
+) -> None:
+    """Repeat training and judging at earlier cuts, each with what was known then; registers nothing."""
+    loaded = opened(config, workspace)
+    from pipelines import steps
+
+    with telling("Backtest") as tell:
+        done = steps.backtest(loaded, chosen_cut(loaded, as_of), tell)
+    for row in done.figures[done.figures["measure"].isin(("auroc", "ppv"))].itertuples():
+        out.print(f"{row.origin} {row.measure} {row.value:.3f} ({row.low:.3f} to {row.high:.3f})")
+    out.print(f"Evidence: {done.page}", soft_wrap=True)
+
+
+@app.command()
 def daily(
     config: ConfigOption = DEFAULT_CONFIG,
     as_of: AsOfOption = None,

@@ -15,6 +15,7 @@ from features.labels import OutcomeRules
 from features.sources.task import FrameSpec
 from models.gate import GateConfig
 from models.training import TrainConfig
+from models.tuning import TuneConfig
 
 DATA_VARIABLE = "MINUSNINE_DATA"
 
@@ -58,7 +59,7 @@ class PeriodConfig(_Section):
 
     history_days: how far back training cuts go. landmark_every: each person is looked at on one training cut in so
     many. calibration_days, test_days: the lengths of the two later blocks, both daily. An embargo of nine days and the
-    measured admission lag lies between blocks.
+    measured admission lag lies between blocks. origins: of a backtest, each `test_days` before the next.
     """
 
     history_days: int = Field(default=540, ge=30)
@@ -67,6 +68,7 @@ class PeriodConfig(_Section):
     test_days: int = Field(default=60, ge=7)
     calibration_every: int = Field(default=2, ge=1)
     test_every: int = Field(default=1, ge=1)
+    origins: int = Field(default=3, ge=1, le=24)
 
 
 class RuleTermConfig(_Section):
@@ -112,6 +114,7 @@ class ServiceConfig(_Section):
     task: TaskConfig | None = None
     periods: PeriodConfig = PeriodConfig()
     training: TrainConfig = TrainConfig()
+    tuning: TuneConfig = TuneConfig()
     promotion: GateConfig = GateConfig()
     lists: ListsConfig = ListsConfig()
     evidence: EvidenceConfig = EvidenceConfig()

@@ -21,6 +21,7 @@ from pipelines.simulator import simulate as make_extracts
 from pipelines.training import Trained
 
 if TYPE_CHECKING:
+    from pipelines.backtest import Backtest
     from pipelines.promotion import Decision
 
 Tell = Callable[[str], None]
@@ -63,6 +64,13 @@ def go_back(config: ServiceConfig, by: str) -> tuple[str, str]:
 def evaluate(config: ServiceConfig, tell: Tell) -> Evidence:
     """The champion's evidence, written again."""
     return training.evaluate_champion(Service(config), tell)
+
+
+def backtest(config: ServiceConfig, as_of: datetime, tell: Tell) -> "Backtest":
+    """Training and judging repeated at `as_of` and at earlier cuts, each with what was known then."""
+    from pipelines.backtest import backtest as repeated
+
+    return repeated(Service(config), as_of, config.periods.origins, tell)
 
 
 def score(config: ServiceConfig, as_of: datetime, tell: Tell) -> Scored:

@@ -9,7 +9,7 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -28,13 +28,18 @@ from mlflow.data.pandas_dataset import from_pandas
 from mlflow.exceptions import MlflowException
 
 from features.errors import NotReadyError
+from models.tuning import Trial
 from pipelines.workspace import Workspace
 
 MODEL = "minus-nine"
 CHAMPION, CHALLENGER = "champion", "challenger"
-TRAINING, DECISIONS, DAYS = "training", "decisions", "published days"
+TRAINING, BACKTESTS, DECISIONS, DAYS = "training", "backtests", "decisions", "published days"
 BEFORE = "stood before"
 """The tag of a version that says which one it took the place of."""
+
+
+Origin = tuple[Mapping[str, Any], Mapping[str, float]]
+"""Of one origin of a backtest: the model's lineage and its figures."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +81,12 @@ def log_training(
     metrics: Mapping[str, float],
     folder_of_reports: Path,
     name: str,
+    trials: Sequence[Trial] = (),
 ) -> Registered:
     """Log a training with its bundle and reports, and register it as the challenger.
 
-    rows: what was trained on (pseudonyms and labels); only its digest and shape are kept.
+    rows: what was trained on (pseudonyms and labels); only its digest and shape are kept. trials: the settings that
+    were tried, a nested run each.
     """
     with _run(workspace, TRAINING, name) as run:
         mlflow.log_params(_flat({key: lineage[key] for key in lineage if key not in ("libraries", "catalogue")}))
@@ -88,6 +95,10 @@ def log_training(
         mlflow.log_input(data, context="training")
         mlflow.log_artifacts(str(folder_of_reports), "evaluation")
         mlflow.log_dict(dict(lineage), "lineage.json")
+        for number, trial in enumerate(trials):
+            with mlflow.start_run(run_name=f"trial {number}", nested=True):
+                mlflow.log_params(trial.settings)
+                mlflow.log_metric("log_loss", trial.log_loss)
         logged = mlflow.pyfunc.log_model(
             name="model",
             loader_module="models.bundle",
@@ -115,6 +126,17 @@ def champion(workspace: Workspace) -> Registered:
     if found is None:
         raise NotReadyError(_no_champion(workspace))
     return found
+
+
+def log_backtest(workspace: Workspace, name: str, origins: Mapping[str, Origin], reports: Path) -> str:
+    """Log a backtest with its reports, and each of its origins as a nested run. Returns the run's id."""
+    with _run(workspace, BACKTESTS, name) as run:
+        mlflow.log_artifacts(str(reports), "evaluation")
+        for origin, (lineage, metrics) in origins.items():
+            with mlflow.start_run(run_name=origin, nested=True):
+                mlflow.log_params(_flat({key: lineage[key] for key in ("as_of", "blocks", "rows", "contract")}))
+                mlflow.log_metrics(_finite(metrics))
+        return str(run.info.run_id)
 
 
 def holder(workspace: Workspace, alias: str) -> Registered | None:

@@ -4,14 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from features.windows import HORIZON_DAYS
 from models.bundle import Bundle, load
 from models.splits import TEST
 from models.training import train as fit
+from models.tuning import Trial, tune
 from pipelines.building import Dataset
 from pipelines.evidence import Evidence, write_evidence
 from pipelines.judging import judge, refuse_seen, rows_for
@@ -42,9 +45,7 @@ def train(service: Service, as_of: datetime, tell: Tell) -> Trained:
 
     tell("building features")
     data = rows_for(service, as_of, tell)
-    tell(f"training on {int((data.parts == 'train').sum()):,} rows")
-    bundle = fit(data.frame, data.labels, data.parts, service.catalogue.contract, service.config.training)
-    bundle = replace(bundle, lineage=_lineage(service, data, bundle, as_of))
+    bundle, trials = fitted(service, data, as_of, tell)
     name = f"{as_of:%Y-%m-%d}-{bundle.fingerprint[:12]}"
     folder = service.workspace.models / name
     if not folder.exists():
@@ -61,10 +62,24 @@ def train(service: Service, as_of: datetime, tell: Tell) -> Trained:
         metrics=evidence.metrics,
         folder_of_reports=evidence.page.parent,
         name=name,
+        trials=trials,
     )
     first = tracking.holder(service.workspace, tracking.CHAMPION) is None
     decision = promotion.decide(service, registered, bundle, judged, None, FIRST) if first else None
     return Trained(registered.version, folder, bundle.lead, evidence, decision)
+
+
+def fitted(service: Service, data: Dataset, as_of: datetime, tell: Tell) -> tuple[Bundle, tuple[Trial, ...]]:
+    """A bundle from the dataset, with its lineage, and the settings that were tried for it."""
+    contract, config = service.catalogue.contract, service.config.training
+    rows = (data.frame, data.labels, data.parts, contract)
+    if service.config.tuning.trials:
+        tell(f"trying {service.config.tuning.trials} settings")
+    embargo = HORIZON_DAYS + ceil(data.lag_days)
+    config, trials = tune(*rows, config, service.config.tuning, embargo_days=embargo, zone=service.config.zone)
+    tell(f"training on {int((data.parts == 'train').sum()):,} rows")
+    bundle = fit(*rows, config)
+    return replace(bundle, lineage=_lineage(service, data, bundle, as_of) | {"trials": len(trials)}), trials
 
 
 def evaluate_champion(service: Service, tell: Tell) -> Evidence:

@@ -280,7 +280,7 @@ def test_a_rule_without_scores_for_some_rows_is_refused():
 
 def test_figures_draw_every_model_and_admit_their_numbers():
     drawn = figures(EVALUATION)
-    assert set(drawn) == {"precision_recall", "calibration", "lead_time", "risk_distribution"}
+    assert set(drawn) == {"precision_recall", "calibration", "lead_time", "decisions", "risk_distribution"}
     for name in ("precision_recall", "lead_time"):
         axes = drawn[name].axes[0]
         assert [text.get_text() for text in axes.get_legend().get_texts()] == ["forest", "youngest", "nothing"]
