@@ -4,17 +4,20 @@ import getpass
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from features.errors import ConfigError, MinusNineError
 from pipelines.config import ServiceConfig, load_config
+
+if TYPE_CHECKING:
+    from models.gate import Line
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -161,8 +164,7 @@ def promote(
         return
     with telling("Promoting") as tell:
         decision = steps.promote(loaded, decides, tell)
-    for line in decision.lines:
-        out.print(f"{'ok  ' if line.passed else 'FAIL'}  {line.name}: {line.says}", markup=False, soft_wrap=True)
+    show_lines(decision.lines)
     out.print(f"Evidence: {decision.evidence.page}", soft_wrap=True)
     decision.require()
     out.print(f"Model {decision.version} is champion.")
@@ -177,6 +179,22 @@ def evaluate(config: ConfigOption = DEFAULT_CONFIG, workspace: WorkspaceOption =
     with telling("Evaluating") as tell:
         evidence = steps.evaluate(loaded, tell)
     show_metrics(evidence.metrics, evidence.page)
+
+
+@app.command()
+def prove(config: ConfigOption = DEFAULT_CONFIG, workspace: WorkspaceOption = None) -> None:
+    """Hold the champion against a simulated trust's truth: near the best there is, and no leak."""
+    loaded = opened(config, workspace)
+    from pipelines import steps
+
+    with telling("Proving") as tell:
+        done = steps.prove(loaded, tell)
+    show_lines(done.lines)
+    for row in done.one_clock.itertuples():
+        out.print(f"{row.build}: {row.measure} {row.value:.3f} ({row.low:.3f} to {row.high:.3f})")
+    out.print(f"Evidence: {done.page}", soft_wrap=True)
+    if not all(line.passed for line in done.lines):
+        raise SystemExit(1)
 
 
 @app.command()
@@ -270,6 +288,11 @@ def docs(
     for name, page in pages.items():
         (folder / name).write_text(page, encoding="utf-8")
         out.print(f"Wrote {folder / name}")
+
+
+def show_lines(lines: "Iterable[Line]") -> None:
+    for line in lines:
+        out.print(f"{'ok  ' if line.passed else 'FAIL'}  {line.name}: {line.says}", markup=False, soft_wrap=True)
 
 
 def show_metrics(metrics: dict[str, float], page: Path) -> None:

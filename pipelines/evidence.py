@@ -194,12 +194,15 @@ def _gains(judged: Evaluation) -> pd.DataFrame:
 
 
 def _groups(table: pd.DataFrame) -> pd.DataFrame:
-    shown = table[["group", "value", "people", "admissions", "listed_share"]]
+    shown = table[["group", "value", "people", "admissions"]].assign(
+        group=table["group"].str.removesuffix("_id").str.replace("_", " "),
+        listed=[f"{share:.1%}" if pd.notna(share) else "" for share in table["listed_share"]],
+    )
     for name, heading in {"ppv": "PPV", "recall": "share_of_admissions_listed"}.items():
         ends = table[[name, f"{name}_low", f"{name}_high"]].set_axis(["value", "low", "high"], axis=1)
         shown = shown.assign(**{heading: _with_percent(ends, "value")})
     ends = table.filter(like="expected_over_observed").set_axis(["value", "low", "high"], axis=1)
-    return shown.assign(expected_over_observed=with_interval(ends, places=2)).replace({"group": {"team_id": "team"}})
+    return shown.assign(expected_over_observed=with_interval(ends, places=2)).replace("", "not shown")
 
 
 def _curve(table: pd.DataFrame) -> pd.DataFrame:

@@ -23,6 +23,7 @@ from pipelines.training import Trained
 if TYPE_CHECKING:
     from pipelines.backtest import Backtest
     from pipelines.promotion import Decision
+    from pipelines.proving import Proof
 
 Tell = Callable[[str], None]
 
@@ -71,6 +72,13 @@ def backtest(config: ServiceConfig, as_of: datetime, tell: Tell) -> "Backtest":
     from pipelines.backtest import backtest as repeated
 
     return repeated(Service(config), as_of, config.periods.origins, tell)
+
+
+def prove(config: ServiceConfig, tell: Tell) -> "Proof":
+    """The champion held against a simulated trust's truth, and one clock beside two."""
+    from pipelines import proving
+
+    return proving.prove(Service(config), tell)
 
 
 def score(config: ServiceConfig, as_of: datetime, tell: Tell) -> Scored:
