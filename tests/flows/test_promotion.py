@@ -9,6 +9,7 @@ import pytest
 
 from features.errors import ConfigError, ContractError, NotReadyError, RefusedError
 from models.gate import GateConfig, Line
+from models.tuning import TuneConfig
 from pipelines import steps, tracking
 from pipelines.promotion import Decision
 from pipelines.service import Service
@@ -32,6 +33,21 @@ def decisions(config):
     experiment = client.get_experiment_by_name(tracking.DECISIONS)
     runs = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])
     return [(run.data.params, run.data.metrics) for run in runs]
+
+
+TUNING = TuneConfig(trials=2, blocks=1, block_days=21)
+
+
+def trials(config):
+    """How many nested runs with a log loss the newest training has."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking.tracking_uri(Service(config).workspace))
+    experiment = client.get_experiment_by_name(tracking.TRAINING)
+    parent = tracking.holder(Service(config).workspace, tracking.CHALLENGER).run_id
+    nested = client.search_runs([experiment.experiment_id], f"tags.`mlflow.parentRunId` = '{parent}'")
+    assert all(0 < run.data.metrics["log_loss"] < 1 and "leaves" in run.data.params for run in nested)
+    return len(nested)
 
 
 @pytest.fixture
@@ -58,8 +74,9 @@ def test_the_first_model_is_champion_by_the_gate_and_that_is_on_record(trained):
 
 def test_a_challenger_is_refused_promoted_and_taken_back(copied, other_features):
     as_of = steps.as_of_day(copied, steps.simulated_last_day(copied))
-    made = steps.train(other_features, as_of, quiet)
+    made = steps.train(other_features.model_copy(update={"tuning": TUNING}), as_of, quiet)
     assert made.decision is None
+    assert trials(copied) == 2
     assert holders(copied) == ("1", "2")
 
     strict = other_features.model_copy(update={"promotion": GateConfig(least_admissions=10_000)})
