@@ -1,6 +1,6 @@
 """Training on a million rows of eighty features: seconds and the most memory held at once.
 
-    python benchmarks/training.py [--rows 1000000] [--threads 2]
+    python benchmarks/training.py [--rows 1000000] [--threads 1]
 
 Both models, three seeds, early stopping and calibration on a tenth as many later rows, as `train` does it with the
 settings it has by default. About one row in a hundred is positive. The table itself is made first and is not timed;
@@ -71,7 +71,7 @@ def most_held_gb() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     table, labels, parts = world(given.rows)
     before = most_held_gb()

@@ -90,7 +90,7 @@ def figures(judged: Evaluation, champion: str | None) -> dict[str, float]:
     if champion is not None:
         ends = zip(("", "_low", "_high"), judged.gain(champion, "ppv"), strict=True)
         found |= {f"ppv_gain{end}": value for end, value in ends}
-        found["list_overlap"] = dict(judged.overlap.itertuples(index=False, name=None))[champion]
+        found["list_overlap"] = _overlap(judged, champion)
     return found
 
 
@@ -133,9 +133,14 @@ def _not_below(judged: Evaluation, config: GateConfig, champion: str) -> Line:
     least = -config.tolerated_loss * theirs
     says = (
         f"PPV at capacity {judged.figure('ppv')[0]:.4f}, the champion's {theirs:.4f}; difference {gain:.4f} ({low:.4f} "
-        f"to {high:.4f}), whose low end must be at least {least:.4f}"
+        f"to {high:.4f}), whose low end must be at least {least:.4f}; {_overlap(judged, champion):.0%} of its places are "
+        "the champion's too"
     )
     return Line("yield", low >= least, says)
+
+
+def _overlap(judged: Evaluation, champion: str) -> float:
+    return float(judged.overlap.set_index("model")["share"][champion])
 
 
 def _within(judged: Evaluation, measure: str, limits: tuple[float, float]) -> Line:

@@ -88,6 +88,15 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def user() -> str:
+    """The name of whoever runs this; ConfigError where the system has none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        message = "--by must name who decides; the system has no name for the user. Give a name or a role."
+        raise ConfigError(message) from None
+
+
 def chosen_cut(config: ServiceConfig, as_of: str | None) -> datetime:
     """The cut asked for, or the newest: of a simulated trust, the one its last drop was made for."""
     from pipelines import steps
@@ -157,7 +166,7 @@ def promote(
     loaded = opened(config, workspace)
     from pipelines import steps
 
-    decides = by if by is not None else getpass.getuser()
+    decides = by if by is not None else user()
     if back:
         was, now_is = steps.go_back(loaded, decides)
         out.print(f"Model {now_is} is champion again; model {was} is not.")

@@ -15,7 +15,7 @@ from models.evaluation import Evaluation
 from models.figures import figures
 from models.gate import Line
 from models.subgroups import SMALLEST
-from pipelines.facts import facts, in_short, model_card, outcome_words, tripod
+from pipelines.facts import counted, facts, in_short, model_card, outcome_words, tripod
 from pipelines.pages import Section, report_page
 from pipelines.service import Service
 
@@ -137,7 +137,7 @@ def _for_statisticians(judged: Evaluation, drawings: dict[str, str]) -> list[Sec
         "Rules have no risk of their own: each is given the best that any rising map of its score could give it on "
         "these very rows, which flatters it."
     )
-    counts = [(name.replace("_", " "), count) for name, count in judged.counts.items()]
+    counts = [(name.replace("_", " "), counted(name, count)) for name, count in judged.counts.items()]
     return [
         Section("What acting would be worth", (says,), {"Net benefit": drawings["decisions"]}),
         Section(

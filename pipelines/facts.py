@@ -14,12 +14,15 @@ from features.windows import HORIZON_DAYS
 from models.bundle import LIGHTGBM, Bundle
 from models.evaluation import Evaluation
 from models.gate import Line
+from models.subgroups import SMALLEST
 from pipelines.config import ServiceConfig
 from pipelines.pages.words import plain_date
 
 TEMPLATES = Path(__file__).parent / "pages" / "templates"
 NOTICE = 2
 """Days before an admission from which on a team can still do something."""
+OF_PEOPLE = ("people", "admissions", "listed_people", "deaths", "deaths_listed")
+"""Counts of persons rather than of person-days."""
 LEADS = {LIGHTGBM: "LightGBM, boosted trees", "logistic": "ridge logistic regression"}
 
 
@@ -33,6 +36,12 @@ def number(figure: tuple[float, float, float], places: int = 2) -> str:
     """A figure with its interval."""
     value, low, high = figure
     return "not known" if isnan(value) else f"{value:.{places}f} ({low:.{places}f} to {high:.{places}f})"
+
+
+def counted(name: str, count: int) -> str:
+    """A count in words, small numbers of people hidden."""
+    hidden = name in OF_PEOPLE and 0 < count < SMALLEST
+    return f"fewer than {SMALLEST}" if hidden else f"{count:,}"
 
 
 def outcome_words(config: ServiceConfig) -> str:
@@ -127,7 +136,7 @@ def facts(judged: Evaluation, bundle: Bundle, config: ServiceConfig, name: str) 
         "admissions",
         "ghosts": f"{counts['already_admitted']:,}",
         "immature": f"{counts['immature']:,}",
-        "deaths": f"{counts['deaths']:,}",
+        "deaths": counted("deaths", counts["deaths"]),
         "teams": f"{counts['teams']:,}",
         "features": f"{len(bundle.contract.features)} in {len(families)} families",
         "contract": bundle.contract.fingerprint[:12],

@@ -23,6 +23,7 @@ Tell = Callable[[str], None]
 STANDING = "champion"
 """What the present champion is called beside a challenger."""
 LONGEST_NAME = 64
+LONG_NUMBER = re.compile(r"\d(?:[ -]?\d){8}")
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def go_back(service: Service, by: str) -> tuple[str, str]:
 
 def check_name(by: str) -> None:
     """ConfigError where who decides is no name: it goes on record, and a patient's number must not."""
-    if not 0 < len(by.strip()) <= LONGEST_NAME or re.search(r"\d[\d ]{5,}", by):
+    if not 0 < len(by.strip()) <= LONGEST_NAME or LONG_NUMBER.search(by):
         message = (
             f"--by must name who decides in up to {LONGEST_NAME} letters, without long numbers; it does not. "
             "Give a name or a role."
