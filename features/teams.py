@@ -10,13 +10,13 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numba import njit
 
 from features.aggregates import Ints
 from features.catalogue import Catalogue, Event
 from features.frames import connect, micros, moments, query, to_frame
-from features.kernel import Events, Rows, compute, program
 from features.table import FeatureInfo
-from features.windows import shift_moments
+from features.windows import DAY, midnights, shift_moments
 
 FAR = "timestamptz '9999-01-01'"
 COUNT_COLUMNS = ("team_id", "as_of", "feature", "recorded", "held")
@@ -67,65 +67,66 @@ def team_shares(
 def _counts(
     tables: Mapping[str, pa.Table], cuts: Sequence[datetime], catalogue: Catalogue, info: FeatureInfo, zone: str
 ) -> pd.DataFrame:
-    """The counts of one feature: the compiled pass, with teams in the place of people."""
+    """The counts of one feature: every visit at every cut whose window it lies in."""
     held, recorded = catalogue.events[info.among], catalogue.events[info.of]
-    found = query(_sql(held, recorded, zone), **{name: tables[name] for name in {held.table, recorded.table}})
-    names, team = np.unique(found["team_id"].to_numpy(zero_copy_only=False).astype(str), return_inverse=True)
     at = np.unique(micros(pd.Series(list(cuts))))
-    rows = _rows(len(names), at, info.days, zone)
-    count = [FeatureInfo(of, "", "count", of, info.days, 0, 0.0) for of in ("recorded", "held")]
-    events = _events(found, team.astype(np.int64))
-    figures = compute(events, rows, program(count, {"held": 0, "recorded": 1}, [info.days]), zone)
-    frame = {"team_id": names[rows.person].astype(object), "as_of": moments(rows.as_of), "feature": info.name}
-    made = pd.DataFrame(frame | {"recorded": figures[:, 0], "held": figures[:, 1]})
+    starts = shift_moments(at, -info.days, zone)
+    reach = (int(starts[0]) - 2 * DAY, int(at[-1]) + 2 * DAY)
+    found = query(_sql(held, recorded, *reach), **{name: tables[name] for name in {held.table, recorded.table}})
+    teams = found["team_id"].combine_chunks().dictionary_encode()
+    counts = np.zeros((2, len(teams.dictionary), len(at)), np.int64)
+    tally(counts, at, starts, *_matched(found, teams.indices.to_numpy(), midnights(*reach, zone)))
+    made = pd.DataFrame(
+        {
+            "team_id": np.repeat(teams.dictionary.to_numpy(zero_copy_only=False).astype(object), len(at)),
+            "as_of": np.tile(moments(at), len(teams.dictionary)),
+            "feature": info.name,
+            "recorded": counts[1].ravel(),
+            "held": counts[0].ravel(),
+        }
+    )
     return made[made["held"] > 0]
 
 
-def _rows(teams: int, cuts: Ints, days: int, zone: str) -> Rows:
-    starts = shift_moments(cuts, -days, zone)
-    each = np.repeat(np.arange(teams), len(cuts))
-    return Rows(each, np.tile(cuts, teams), np.tile(starts, teams)[:, None])
-
-
-def _events(found: pa.Table, team: Ints) -> Events:
-    begins = np.searchsorted(found["code"].to_numpy(), [0, 1, 2])
-    at, known_from, known_to = (
-        found[name].cast(pa.int64()).to_numpy() for name in ("moment", "known_from", "known_to")
+def _matched(found: pa.Table, team: Ints, calendar: Ints) -> tuple[Ints, ...]:
+    """For each visit its team, moment, known from and to, and which of the readings that follow are of its person, team
+    and day: the first and the one behind the last. Then the readings' known from and to."""
+    at, known_from, known_to, person = (
+        np.asarray(found[name].cast(pa.int64()).to_numpy()) for name in ("moment", "known_from", "known_to", "person_id")
     )
-    return Events(begins, team, at, known_from, known_to, np.zeros(len(team), np.int64))
+    day = np.searchsorted(calendar, at, "right")
+    who = np.unique(person, return_inverse=True)[1]
+    place = (who * (len(calendar) + 1) + day) * (int(team.max(initial=0)) + 1) + team
+    reading = found["reading"].to_numpy()
+    visits, readings = np.flatnonzero(~reading), np.flatnonzero(reading)
+    readings = readings[np.argsort(place[readings], kind="stable")]
+    first, last = (np.searchsorted(place[readings], place[visits], side) for side in ("left", "right"))
+    of_visits = (column[visits] for column in (team.astype(np.int64), at, known_from, known_to))
+    return (*of_visits, first, last, known_from[readings], known_to[readings])
 
 
-def _sql(held: Event, recorded: Event, zone: str) -> str:
-    """What was held (code 0), and of it what was recorded at (code 1): for each, the periods in which that was known.
-    Of several records on one day, periods that meet or overlap are one."""
-    return f"""
-        with held as (
-            select row_number() over () as number, person_id, team_id, {held.moment} as moment,
-                   ({held.moment} at time zone '{zone}')::date as day, known_from, coalesce(known_to, {FAR}) as known_to
-            from {held.table} where ({held.where}) and team_id is not null and {held.moment} is not null
-        ),
-        recorded as (
-            select person_id, team_id, ({recorded.moment} at time zone '{zone}')::date as day, known_from,
+@njit(cache=True, nogil=True)
+def tally(counts, cuts, starts, team, at, known_from, known_to, first, last, read_from, read_to):  # type: ignore[no-untyped-def]
+    """Add each visit to the counts [held or recorded, team, cut] of every cut whose window holds it."""
+    for v in range(len(at)):
+        c = np.searchsorted(cuts, at[v], "right")
+        while c < len(cuts) and starts[c] <= at[v]:
+            if known_from[v] <= cuts[c] < known_to[v]:
+                counts[0, team[v], c] += 1
+                for r in range(first[v], last[v]):
+                    if read_from[r] <= cuts[c] < read_to[r]:
+                        counts[1, team[v], c] += 1
+                        break
+            c += 1
+
+
+def _sql(held: Event, recorded: Event, first: int, last: int) -> str:
+    """Visits and readings of teams between two moments (microseconds since 1970)."""
+    sides = (
+        f"""select {reading} as reading, person_id, team_id, {event.moment} as moment, known_from,
                    coalesce(known_to, {FAR}) as known_to
-            from {recorded.table} where ({recorded.where}) and team_id is not null
-        ),
-        pairs as (
-            select h.number, h.team_id, h.moment, greatest(h.known_from, r.known_from) as known_from,
-                   least(h.known_to, r.known_to) as known_to
-            from held h join recorded r using (person_id, team_id, day)
-            where h.known_from < r.known_to and r.known_from < h.known_to
-        ),
-        ordered as (
-            select *, max(known_to) over (partition by number order by known_from, known_to
-                                          rows between unbounded preceding and 1 preceding) as before from pairs
-        ),
-        apart as (
-            select *, sum((before is null or known_from > before)::int)
-                        over (partition by number order by known_from, known_to rows unbounded preceding) as period
-            from ordered
-        )
-        select 0 as code, team_id, moment, known_from, known_to from held
-        union all
-        select 1, any_value(team_id), any_value(moment), min(known_from), max(known_to)
-        from apart group by number, period
-        order by code, team_id, moment, known_from"""
+            from {event.table} where ({event.where}) and team_id is not null
+             and {event.moment} between make_timestamptz({first}) and make_timestamptz({last})"""
+        for reading, event in (("false", held), ("true", recorded))
+    )
+    return " union all ".join(sides)
