@@ -71,11 +71,12 @@ class Streams(NamedTuple):
 
 
 class Program(NamedTuple):
-    """What to compute, a column a feature: kind (of `KINDS`), code, window (its place among the row's starts), the
+    """What to compute: each feature's column, kind (of `KINDS`), code, window (its place among the row's starts), the
     other code (of share and run), the other window (of change and ratio), the window's days, and the half-life in
     microseconds. reach: for each stream the longest window that a feature of it has, or -1; known: the window over
     which a person may have been known."""
 
+    column: Ints
     kind: Ints
     code: Ints
     window: Ints
@@ -159,16 +160,16 @@ def _finish(out, cut, since, starts, at, value, ends, room, midnights, what):  #
         kind, c, w, o = what.kind[f], what.code[f], what.window[f], what.other[f]
         begin, end, wide = c * room, ends[c, w], ends[c, what.against[f]]
         if kind == COUNT:
-            out[f] = end - begin
+            out[what.column[f]] = end - begin
         elif kind < SUM:
-            out[f] = _of_moments(kind, cut, at, begin, end, midnights, what.half_life[f])
+            out[what.column[f]] = _of_moments(kind, cut, at, begin, end, midnights, what.half_life[f])
         elif kind < SHARE:
-            out[f] = _of_values(kind, cut, at, value, begin, end, what.half_life[f])
+            out[what.column[f]] = _of_values(kind, cut, at, value, begin, end, what.half_life[f])
         elif kind <= CHANGE:
-            out[f] = _of_two(kind, at, value, begin, end, wide, o * room, ends[o, w])
+            out[what.column[f]] = _of_two(kind, at, value, begin, end, wide, o * room, ends[o, w])
         else:
             covered = (cut - max(since, starts[what.against[f]])) / DAY
-            out[f] = _covered(kind, end - begin, wide - begin, what.days[f], covered)
+            out[what.column[f]] = _covered(kind, end - begin, wide - begin, what.days[f], covered)
 
 
 @njit(cache=True, nogil=True)

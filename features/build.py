@@ -1,61 +1,88 @@
 """History and index rows -> the feature table: events as one stream, the compiled pass, and facts about the person."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from features.aggregates import KINDS
+from features.aggregates import KINDS, Floats
 from features.catalogue import Catalogue
-from features.errors import ContractError
-from features.events import event_streams, groups
+from features.events import Stream, joined, streams
 from features.frames import connect, micros, moments, to_frame
 from features.kernel import compute, index_rows, program
-from features.table import KEYS
-from features.teams import team_shares
+from features.table import KEYS, FeatureInfo
+from features.teams import team_counts, team_shares, teams_of
 from features.windows import shift_moments
 
+NO_TEAMS = pd.DataFrame({"row": pd.Series(dtype="int64"), "team_id": pd.Series(dtype=object)})
 IN_FORCE = "o.known_from <= l.as_of and (o.known_to is null or l.as_of < o.known_to)"
 
 
-def build(
-    tables: Mapping[str, pa.Table],
-    index: pd.DataFrame,
-    catalogue: Catalogue,
-    zone: str,
-    teams: pd.DataFrame | None = None,
-) -> pd.DataFrame:
-    """One row of features for each (person_id, as_of) of `index`, in its order, as `catalogue.contract` says.
+@dataclass(frozen=True)
+class Part:
+    """The rows of one bucket's people, before those of the other buckets are known.
 
-    A null means that nothing was known to make the feature of. Only versions in force at as_of count.
-    teams: where the catalogue has features of teams, the sum of `teams.team_counts` over all buckets at these cuts.
+    keyed: person_id, as_of; figures: row by feature of the catalogue, without the features of teams, whose people lie
+    in all buckets. counts (of `teams.team_counts`) add up over buckets; teams (row, team_id) says which teams' each row
+    takes.
+    """
+
+    keyed: pd.DataFrame
+    figures: Floats
+    teams: pd.DataFrame
+    counts: pd.DataFrame
+
+
+def build(tables: Mapping[str, pa.Table], index: pd.DataFrame, catalogue: Catalogue, zone: str) -> pd.DataFrame:
+    """One row of features for each (person_id, as_of) of `index`, in its order, as `catalogue.contract` says, from the
+    tables of everyone. A null means that nothing was known to make the feature of."""
+    part = build_part(tables, index, catalogue, zone, index["as_of"].unique())
+    return finish(part, part.counts, catalogue)
+
+
+def build_part(
+    tables: Mapping[str, pa.Table], index: pd.DataFrame, catalogue: Catalogue, zone: str, cuts: Iterable[datetime]
+) -> Part:
+    """The rows of `index`, whose people have all of their history in `tables`. Only versions in force at as_of count.
+
+    cuts: those of all buckets, at which the teams' people are counted.
     """
     keyed = index[list(KEYS)].reset_index(drop=True)
-    infos = list(catalogue.infos())
-    if teams is None and catalogue.of_teams:
-        message = "Features of teams need the counts of every bucket's people; found none. Give build the team counts."
-        raise ContractError(message)
-    columns = made_of_events(tables, keyed, catalogue, zone)
+    found, infos = streams(tables, catalogue), list(catalogue.infos())
+    figures = np.full((len(keyed), len(infos)), np.nan)
+    fill_from_events(figures, found, keyed, catalogue, zone)
     if any(info.aggregate == "person" for info in infos):
-        columns |= personal(tables, keyed, zone)
-    if teams is not None:
-        columns |= team_shares(tables, keyed, teams, catalogue.of_teams)
-    return pd.concat([keyed, pd.DataFrame({name: columns[name] for name in catalogue.contract.names})], axis=1)
+        facts = personal(tables, keyed, zone)
+        fill_columns(figures, infos, {info.name: facts[info.name] for info in infos if info.aggregate == "person"})
+    teams = teams_of(tables, keyed) if catalogue.of_teams else NO_TEAMS
+    return Part(keyed, figures, teams, team_counts(found, cuts, catalogue.of_teams, zone))
 
 
-def made_of_events(
-    tables: Mapping[str, pa.Table], keyed: pd.DataFrame, catalogue: Catalogue, zone: str
-) -> dict[str, np.ndarray]:
-    """The features that the compiled pass makes, row for row with `keyed`."""
-    infos = [info for info in catalogue.infos() if info.aggregate in KINDS]
-    if not infos:
-        return {}
-    events = event_streams(tables, catalogue, groups(catalogue, infos))
-    rows = index_rows(keyed["person_id"].to_numpy(np.int64), micros(keyed["as_of"]), infos, zone)
-    figures = compute(events, rows, program(infos, events, rows.days), zone)
-    return dict(zip([info.name for info in infos], figures.T, strict=True))
+def finish(part: Part, counts: pd.DataFrame, catalogue: Catalogue) -> pd.DataFrame:
+    """The feature table of a part, given the counts of all parts together (`teams.added`)."""
+    shares = team_shares(part.keyed, part.teams, counts, catalogue.of_teams)
+    fill_columns(part.figures, list(catalogue.infos()), shares)
+    return pd.concat([part.keyed, pd.DataFrame(part.figures, columns=catalogue.contract.names)], axis=1)
+
+
+def fill_columns(figures: Floats, infos: Sequence[FeatureInfo], columns: Mapping[str, Floats]) -> None:
+    for place, info in enumerate(infos):
+        if info.name in columns:
+            figures[:, place] = columns[info.name]
+
+
+def fill_from_events(
+    figures: Floats, found: Sequence[Stream], keyed: pd.DataFrame, catalogue: Catalogue, zone: str
+) -> None:
+    """Put in the features that the compiled pass makes, row for row with `keyed`."""
+    places = {place: info for place, info in enumerate(catalogue.infos()) if info.aggregate in KINDS}
+    if places and len(keyed):
+        events, infos = joined(found, catalogue), list(places.values())
+        rows = index_rows(keyed["person_id"].to_numpy(np.int64), micros(keyed["as_of"]), infos, zone)
+        compute(figures, events, rows, program(infos, list(places), events, rows.days), zone)
 
 
 def window_starts(as_ofs: Iterable[datetime], days: Iterable[int], zone: str) -> pd.DataFrame:

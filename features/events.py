@@ -5,7 +5,7 @@ held once, with a bit for every event that it is.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -36,26 +36,36 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Events:
-    """One bucket's events: `person` goes with each place of the streams, `codes` says which number a code has."""
+class Stream:
+    """One group's rows that are any of its events. team: the place in `teams` of the team whose row it is, or -1."""
 
-    person: Ints
-    streams: Streams
-    codes: Mapping[str, int]
-
-
-@dataclass(frozen=True)
-class _Stream:
+    group: Group
     person: Ints
     at: Ints
     known_from: Ints
     known_to: Ints
     bits: Bits
     values: tuple[Ints, ...]
+    team: Ints
+    teams: tuple[str, ...]
 
-    def taken(self, places: Ints) -> "_Stream":
-        whole = {name: column[places] for name, column in vars(self).items() if name != "values"}
-        return _Stream(**whole, values=tuple(value[places] for value in self.values))
+    def taken(self, places: Ints) -> "Stream":
+        columns = {name: column[places] for name, column in vars(self).items() if isinstance(column, np.ndarray)}
+        return replace(self, **columns, values=tuple(value[places] for value in self.values))
+
+    def places(self, event: str) -> Ints:
+        """Where the rows are that are this event."""
+        bit = np.uint64(1 << self.group.events.index(event))
+        return np.flatnonzero(self.bits & bit)
+
+
+@dataclass(frozen=True)
+class Events:
+    """Streams one behind the other: `person` goes with each place of them, `codes` says which number a code has."""
+
+    person: Ints
+    streams: Streams
+    codes: Mapping[str, int]
 
 
 def code_of(event: str, lasting: bool) -> str:
@@ -77,42 +87,60 @@ def groups(catalogue: Catalogue, infos: Iterable[FeatureInfo]) -> list[Group]:
     ]
 
 
-def event_streams(tables: Mapping[str, pa.Table], catalogue: Catalogue, wanted: list[Group]) -> Events:
-    """The history's events, stream by stream. Each table is gone through once for each of `wanted`."""
-    made = [_in_order(_stream(tables[group.table], group, catalogue)) for group in wanted]
-    codes = [code for group in wanted for code in group.codes]
-    begins = np.cumsum([0, *(len(stream.at) for stream in made)])
-    blocks = [value for stream in made for value in stream.values]
-    streams = Streams(
+def streams(tables: Mapping[str, pa.Table], catalogue: Catalogue) -> list[Stream]:
+    """A catalogue's events in the history. Each table is gone through once for each group of it."""
+    infos = list(catalogue.infos())
+    of_teams = {name for info in catalogue.of_teams for name in (info.of, info.among)}
+    return [
+        _in_order(_stream(tables[group.table], group, catalogue, bool(of_teams & set(group.events))))
+        for group in groups(catalogue, infos)
+    ]
+
+
+def joined(found: list[Stream], catalogue: Catalogue) -> Events:
+    """Streams as the compiled pass reads them."""
+    begins = np.cumsum([0, *(len(stream.at) for stream in found)])
+    values = [value for stream in found for value in stream.values]
+    together = Streams(
         begins,
-        np.cumsum([0, *(len(group.events) for group in wanted)]),
-        *(_joined([getattr(stream, name) for stream in made]) for name in ("at", "known_from", "known_to", "bits")),
-        _joined(blocks) if blocks else np.empty(0, np.int64),
-        _shifts(made, wanted, catalogue, begins),
-        sum(not group.lasting for group in wanted),
+        np.cumsum([0, *(len(stream.group.events) for stream in found)]),
+        *(_joined([getattr(stream, name) for stream in found]) for name in ("at", "known_from", "known_to", "bits")),
+        _joined(values) if values else np.empty(0, np.int64),
+        _shifts(found, catalogue, begins),
+        sum(not stream.group.lasting for stream in found),
     )
-    return Events(_joined([stream.person for stream in made]), streams, {code: n for n, code in enumerate(codes)})
+    codes = [code for stream in found for code in stream.group.codes]
+    return Events(_joined([stream.person for stream in found]), together, {code: n for n, code in enumerate(codes)})
 
 
-def _stream(table: pa.Table, group: Group, catalogue: Catalogue) -> _Stream:
+def _stream(table: pa.Table, group: Group, catalogue: Catalogue, with_teams: bool) -> Stream:
     """Rows that are any of the group's events and have its moment, in the table's order."""
     events = [catalogue.events[name] for name in group.events]
     bits = " | ".join(f"case when {event.where} then {1 << n}::ubigint else 0 end" for n, event in enumerate(events))
     values = [f"coalesce(round(({worth})::double * {SCALE})::bigint, {NO_VALUE}) as value_{n}" for n, worth in _worths(events)]
-    found = query(f"select ({bits})::ubigint as bits, {', '.join(values) or 'null'} from rows", rows=table)
+    found = query(f"select {', '.join([f'({bits})::ubigint as bits', *values])} from rows", rows=table)
     known_to = _whole(table["known_to"])
     if group.lasting:
         known_to = np.minimum(known_to, _whole(table[ENDS[group.table]]))
-    stream = _Stream(
+    team, teams = _teams(table) if with_teams else (np.full(table.num_rows, -1, np.int32), ())
+    stream = Stream(
+        group,
         _whole(table["person_id"]),
         _whole(table[group.moment]),
         _whole(table["known_from"]),
         known_to,
         found["bits"].to_numpy(),
         tuple(found[f"value_{n}"].to_numpy() for n in range(len(values))),
+        team,
+        teams,
     )
     wanted = (stream.bits != 0) & (stream.at != FOREVER)
     return stream if wanted.all() else stream.taken(np.flatnonzero(wanted))
+
+
+def _teams(table: pa.Table) -> tuple[Ints, tuple[str, ...]]:
+    coded = table["team_id"].combine_chunks().dictionary_encode()
+    return coded.indices.fill_null(-1).to_numpy(), tuple(coded.dictionary.to_pylist())
 
 
 def _worths(events: Iterable[Event]) -> list[tuple[int, str]]:
@@ -120,18 +148,18 @@ def _worths(events: Iterable[Event]) -> list[tuple[int, str]]:
     return list(enumerate(dict.fromkeys(event.value for event in events if event.value != "null")))
 
 
-def _shifts(made: list[_Stream], wanted: list[Group], catalogue: Catalogue, begins: Ints) -> Ints:
+def _shifts(found: list[Stream], catalogue: Catalogue, begins: Ints) -> Ints:
     """For each code, how far its values lie from its events."""
     shifts, behind = [], 0
-    for stream, group, begin in zip(made, wanted, begins[:-1], strict=True):
-        events = [catalogue.events[name] for name in group.events]
+    for stream, begin in zip(found, begins[:-1], strict=True):
+        events = [catalogue.events[name] for name in stream.group.events]
         places = {worth: behind + n * len(stream.at) - int(begin) for n, worth in _worths(events)}
         shifts += [places.get(event.value, NO_VALUE) for event in events]
         behind += len(stream.values) * len(stream.at)
     return np.array(shifts, np.int64)
 
 
-def _in_order(stream: _Stream) -> _Stream:
+def _in_order(stream: Stream) -> Stream:
     """By person and moment, as a compacted store's rows lie already."""
     if _sorted(stream.person, stream.at):
         return stream

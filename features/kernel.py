@@ -19,6 +19,7 @@ from features.windows import DAY, midnights, shift_moments
 
 EVER = 0
 """The window of features that have no look-back: what lasts counts whenever it began."""
+NEVER = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True)
@@ -36,15 +37,12 @@ def index_rows(person: Ints, as_of: Ints, infos: Sequence[FeatureInfo], zone: st
     lengths = {length for info in infos for length in (info.days, info.against)}
     days = (*sorted(lengths - {EVER}), EVER)
     cuts, place = np.unique(as_of, return_inverse=True)
-    starts = [shift_moments(cuts, -length, zone) if length != EVER else np.full(len(cuts), _NEVER) for length in days]
+    starts = [shift_moments(cuts, -length, zone) if length != EVER else np.full(len(cuts), NEVER) for length in days]
     return Rows(person, as_of, np.column_stack(starts)[place], days)
 
 
-_NEVER = np.iinfo(np.int64).min
-
-
-def program(infos: Sequence[FeatureInfo], events: Events, days: Sequence[int]) -> Program:
-    """The program of features made of events; `days` are the windows of `Rows`."""
+def program(infos: Sequence[FeatureInfo], columns: Sequence[int], events: Events, days: Sequence[int]) -> Program:
+    """The program of features made of events, each for its column; `days` are the windows of `Rows`."""
     place = {length: number for number, length in enumerate(days)}
     code = [events.codes[code_of(info.of, info.aggregate == "open")] for info in infos]
     other = [_other(info, events.codes) for info in infos]
@@ -53,6 +51,7 @@ def program(infos: Sequence[FeatureInfo], events: Events, days: Sequence[int]) -
     for codes in (code, other):
         np.maximum.at(reach, np.searchsorted(events.streams.codes, codes, "right") - 1, longest)
     return Program(
+        np.array(columns, np.int64),
         np.array([KINDS[info.aggregate] for info in infos], np.int64),
         np.array(code, np.int64),
         np.array([place[info.days] for info in infos], np.int64),
@@ -70,15 +69,12 @@ def _other(info: FeatureInfo, codes: Mapping[str, int]) -> int:
     return codes[code_of(info.among or info.until or info.of, info.aggregate == "open")]
 
 
-def compute(events: Events, rows: Rows, what: Program, zone: str) -> Floats:
-    """Feature by row: the figures, NaN where there is nothing to make one of. Days are those of `zone`."""
-    out = np.empty((len(rows.person), len(what.kind)))
-    if not out.size:
-        return out
+def compute(out: Floats, events: Events, rows: Rows, what: Program, zone: str) -> None:
+    """Put the program's features of every row into their columns of `out`, NaN where there is nothing to make one of.
+    Days are those of `zone`."""
     people, place = np.unique(rows.person, return_inverse=True)
     first, last = slices(events.streams.begins, events.person, people)
     calendar = np.empty(0, np.int64)
     if KINDS["distinct_days"] in what.kind:
         calendar = midnights(int(rows.starts[:, what.known].min()), int(rows.as_of.max()), zone)
     fill(out, place.astype(np.int64), first, last, rows.as_of, rows.starts, calendar, events.streams, what)
-    return out

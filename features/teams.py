@@ -12,26 +12,22 @@ import pandas as pd
 import pyarrow as pa
 from numba import njit
 
-from features.aggregates import Ints
-from features.catalogue import Catalogue, Event
-from features.frames import connect, micros, moments, query, to_frame
+from features.aggregates import Floats, Ints
+from features.events import Stream
+from features.frames import connect, micros, moments, to_frame
 from features.table import FeatureInfo
 from features.windows import DAY, midnights, shift_moments
 
-FAR = "timestamptz '9999-01-01'"
 COUNT_COLUMNS = ("team_id", "as_of", "feature", "recorded", "held")
 
 
-def team_counts(
-    tables: Mapping[str, pa.Table], cuts: Sequence[datetime], catalogue: Catalogue, zone: str
-) -> pd.DataFrame:
+def team_counts(found: Sequence[Stream], cuts: Sequence[datetime], infos: Sequence[FeatureInfo], zone: str) -> pd.DataFrame:
     """`COUNT_COLUMNS` for each team, cut and feature of teams: events of `among` in its window, and those of them on
     whose day (of `zone`) the team recorded an `of` about the same person, both as known at the cut.
 
     Counts of different people add up: `added` sums those of several buckets.
     """
-    frames = [_counts(tables, cuts, catalogue, info, zone) for info in catalogue.of_teams]
-    return added(frames)
+    return added([_counts(found, np.unique(micros(pd.Series(list(cuts)))), info, zone) for info in infos])
 
 
 def added(counts: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -41,45 +37,60 @@ def added(counts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(counts).groupby(["team_id", "as_of", "feature"], as_index=False)[["recorded", "held"]].sum()
 
 
-def team_shares(
-    tables: Mapping[str, pa.Table], keyed: pd.DataFrame, counts: pd.DataFrame, infos: Sequence[FeatureInfo]
-) -> dict[str, np.ndarray]:
-    """Each feature of teams, row for row with `keyed`: over all teams to which the person has an open referral."""
-    look = keyed.assign(row=range(len(keyed)))
-    shares = ", ".join(
-        f"sum(recorded) filter (where feature = '{i.name}') / sum(held) filter (where feature = '{i.name}') as {i.name}"
-        for i in infos
-    )
-    with connect({"look": look, "counts": counts, "referrals": tables["referrals"]}) as connection:
-        found = to_frame(
-            connection.sql(f"""
-            with mine as (
-                select distinct l.row, l.as_of, o.team_id from look l join referrals o on o.person_id = l.person_id
-                 and o.known_from <= l.as_of and (o.known_to is null or l.as_of < o.known_to)
-                 and o.received_at < l.as_of and (o.closed_at is null or l.as_of < o.closed_at)
-            ),
-            shares as (select row, {shares} from mine join counts using (team_id, as_of) group by row)
-            select * from look left join shares using (row) order by row""")
+def teams_of(tables: Mapping[str, pa.Table], keyed: pd.DataFrame) -> pd.DataFrame:
+    """row, team_id: the teams to which the person of each row of `keyed` has an open referral."""
+    with connect({"look": keyed.assign(row=range(len(keyed))), "referrals": tables["referrals"]}) as connection:
+        return to_frame(
+            connection.sql("""
+            select distinct l.row, o.team_id from look l join referrals o on o.person_id = l.person_id
+             and o.known_from <= l.as_of and (o.known_to is null or l.as_of < o.known_to)
+             and o.received_at < l.as_of and (o.closed_at is null or l.as_of < o.closed_at)
+            where o.team_id is not null order by l.row, o.team_id""")
         )
-    return {info.name: found[info.name].to_numpy(np.float64, na_value=np.nan) for info in infos}
 
 
-def _counts(
-    tables: Mapping[str, pa.Table], cuts: Sequence[datetime], catalogue: Catalogue, info: FeatureInfo, zone: str
-) -> pd.DataFrame:
+def team_shares(
+    keyed: pd.DataFrame, mine: pd.DataFrame, counts: pd.DataFrame, infos: Sequence[FeatureInfo]
+) -> dict[str, Floats]:
+    """Each feature of teams, row for row with `keyed`: over all teams of the row (`mine`, of `teams_of`)."""
+    if not infos:
+        return {}
+    names, team = np.unique(mine["team_id"].to_numpy(str), return_inverse=True)
+    cuts, cut = np.unique(micros(keyed["as_of"]), return_inverse=True)
+    row = mine["row"].to_numpy()
+    known = counts[counts["team_id"].isin(names) & counts["as_of"].isin(moments(cuts))]
+    shares = {}
+    for info in infos:
+        of_it = known[known["feature"] == info.name]
+        place = np.searchsorted(names, of_it["team_id"].to_numpy(str)), np.searchsorted(cuts, micros(of_it["as_of"]))
+        sums = []
+        for column in ("recorded", "held"):
+            grid = np.zeros((len(names), len(cuts)))
+            grid[place] = of_it[column]
+            sums.append(np.bincount(row, grid[team, cut[row]], len(keyed)))
+        shares[info.name] = np.divide(*sums, out=np.full(len(keyed), np.nan), where=sums[1] > 0)
+    return shares
+
+
+def _counts(found: Sequence[Stream], at: Ints, info: FeatureInfo, zone: str) -> pd.DataFrame:
     """The counts of one feature: every visit at every cut whose window it lies in."""
-    held, recorded = catalogue.events[info.among], catalogue.events[info.of]
-    at = np.unique(micros(pd.Series(list(cuts))))
     starts = shift_moments(at, -info.days, zone)
     reach = (int(starts[0]) - 2 * DAY, int(at[-1]) + 2 * DAY)
-    found = query(_sql(held, recorded, *reach), **{name: tables[name] for name in {held.table, recorded.table}})
-    teams = found["team_id"].combine_chunks().dictionary_encode()
-    counts = np.zeros((2, len(teams.dictionary), len(at)), np.int64)
-    tally(counts, at, starts, *_matched(found, teams.indices.to_numpy(), midnights(*reach, zone)))
+    held, recorded = (_near(found, event, reach) for event in (info.among, info.of))
+    names = sorted({*held.teams, *recorded.teams})
+    team, reading_team = (_renamed(stream, names) for stream in (held, recorded))
+    people = np.unique(np.concatenate([held.person, recorded.person]))
+    calendar = midnights(*reach, zone)
+    visit_day, reading_day = [_days(s, t, people, calendar, len(names)) for s, t in ((held, team), (recorded, reading_team))]
+    order = np.argsort(reading_day, kind="stable")
+    first, last = (np.searchsorted(reading_day[order], visit_day, side) for side in ("left", "right"))
+    counts = np.zeros((2, len(names), len(at)), np.int64)
+    visits = (team, held.at, held.known_from, held.known_to, first, last)
+    tally(counts, at, starts, *visits, recorded.known_from[order], recorded.known_to[order])
     made = pd.DataFrame(
         {
-            "team_id": np.repeat(teams.dictionary.to_numpy(zero_copy_only=False).astype(object), len(at)),
-            "as_of": np.tile(moments(at), len(teams.dictionary)),
+            "team_id": np.repeat(np.array(names, object), len(at)),
+            "as_of": moments(np.tile(at, len(names))),
             "feature": info.name,
             "recorded": counts[1].ravel(),
             "held": counts[0].ravel(),
@@ -88,21 +99,22 @@ def _counts(
     return made[made["held"] > 0]
 
 
-def _matched(found: pa.Table, team: Ints, calendar: Ints) -> tuple[Ints, ...]:
-    """For each visit its team, moment, known from and to, and which of the readings that follow are of its person, team
-    and day: the first and the one behind the last. Then the readings' known from and to."""
-    at, known_from, known_to, person = (
-        np.asarray(found[name].cast(pa.int64()).to_numpy()) for name in ("moment", "known_from", "known_to", "person_id")
-    )
-    day = np.searchsorted(calendar, at, "right")
-    who = np.unique(person, return_inverse=True)[1]
-    place = (who * (len(calendar) + 1) + day) * (int(team.max(initial=0)) + 1) + team
-    reading = found["reading"].to_numpy()
-    visits, readings = np.flatnonzero(~reading), np.flatnonzero(reading)
-    readings = readings[np.argsort(place[readings], kind="stable")]
-    first, last = (np.searchsorted(place[readings], place[visits], side) for side in ("left", "right"))
-    of_visits = (column[visits] for column in (team.astype(np.int64), at, known_from, known_to))
-    return (*of_visits, first, last, known_from[readings], known_to[readings])
+def _near(found: Sequence[Stream], event: str, reach: tuple[int, int]) -> Stream:
+    """The rows of teams that are this event and lie within `reach`."""
+    stream = next(s for s in found if event in s.group.events and not s.group.lasting)
+    mine = stream.taken(stream.places(event))
+    return mine.taken(np.flatnonzero((mine.at >= reach[0]) & (mine.at < reach[1]) & (mine.team >= 0)))
+
+
+def _renamed(stream: Stream, names: list[str]) -> Ints:
+    """The rows' teams as places in `names`."""
+    return np.searchsorted(names, np.array(stream.teams))[stream.team] if stream.teams else stream.team
+
+
+def _days(stream: Stream, team: Ints, people: Ints, calendar: Ints, teams: int) -> Ints:
+    """One number for each person, calendar day and team."""
+    who, day = np.searchsorted(people, stream.person), np.searchsorted(calendar, stream.at, "right")
+    return np.asarray((who * (len(calendar) + 1) + day) * teams + team)
 
 
 @njit(cache=True, nogil=True)
@@ -120,13 +132,3 @@ def tally(counts, cuts, starts, team, at, known_from, known_to, first, last, rea
             c += 1
 
 
-def _sql(held: Event, recorded: Event, first: int, last: int) -> str:
-    """Visits and readings of teams between two moments (microseconds since 1970)."""
-    sides = (
-        f"""select {reading} as reading, person_id, team_id, {event.moment} as moment, known_from,
-                   coalesce(known_to, {FAR}) as known_to
-            from {event.table} where ({event.where}) and team_id is not null
-             and {event.moment} between make_timestamptz({first}) and make_timestamptz({last})"""
-        for reading, event in (("false", held), ("true", recorded))
-    )
-    return " union all ".join(sides)
