@@ -1,11 +1,10 @@
 """From the history to the frames that models learn from and score, bucket by bucket."""
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from math import ceil
-from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -22,9 +21,9 @@ from features.teams import added, team_counts
 from features.windows import HORIZON_DAYS, cuts, shift_days
 from models.splits import CALIBRATE, TEST, TRAIN, temporal_split
 from pipelines.config import ServiceConfig
+from pipelines.mapping import Mapper, map_buckets
 from pipelines.store import History
 
-Result = TypeVar("Result")
 EVENT_TABLES = ("people", "referrals", "contacts", "observations", "stays", "attendances")
 WARM_UP_DAYS = 30
 """Days after the history's first contact before the first training cut: before that everyone looks new."""
@@ -68,12 +67,6 @@ class Snapshot:
     exclusions: pd.DataFrame
     details: pd.DataFrame
     data_as_of: datetime
-
-
-def map_buckets(config: ServiceConfig, history: History, work: Callable[[int], Result]) -> list[Result]:
-    """`work` for every bucket, in bucket order whatever the order in which they finish."""
-    with ThreadPoolExecutor(config.workers) as pool:
-        return list(pool.map(work, range(history.buckets)))
 
 
 def matured_outcomes(history: History, config: ServiceConfig, matured_at: datetime) -> Outcomes:
@@ -120,24 +113,20 @@ def dataset(
     config: ServiceConfig,
     catalogue: Catalogue,
     as_of: datetime,
+    over: Mapper,
     tell: Callable[[str], None],
     parts: Sequence[str] = (),
 ) -> Dataset:
     """Everything a training at `as_of` needs, from what was known then; only the blocks in `parts`, where given."""
     outcomes = matured_outcomes(history, config, as_of)
-    blocks = planned_cuts(config, as_of, _first_contact(history, config, as_of), outcomes.lag_days)
+    blocks = planned_cuts(config, as_of, _first_contact(history, as_of, over), outcomes.lag_days)
     wanted = {part: moments for part, moments in blocks.items() if not parts or part in parts}
-    teams = counts_of_teams(history, config, catalogue, [cut for moments in wanted.values() for cut in moments], as_of)
-    done: list[int] = []
-
-    def of_bucket(bucket: int) -> list[tuple[str, pd.DataFrame, pd.DataFrame, pd.DataFrame]]:
-        tables = history.read(bucket, known_by=as_of)
-        found = [(part, *_block(tables, config, catalogue, part, moments, teams)) for part, moments in wanted.items()]
-        done.append(bucket)
-        tell(f"features of bucket {len(done)} of {history.buckets}")
-        return found
-
-    pieces = [piece for bucket in map_buckets(config, history, of_bucket) for piece in bucket]
+    moments = [cut for block in wanted.values() for cut in block]
+    teams = counts_of_teams(history, config, catalogue, moments, as_of, over)
+    work = partial(_blocks, history, config, catalogue, as_of, wanted, teams)
+    buckets = range(history.buckets)
+    found = map_buckets(over, work, buckets, lambda done: tell(f"features of bucket {done} of {len(buckets)}"))
+    pieces = [piece for bucket in found for piece in bucket]
     named = pd.concat([pd.Series(part, index=range(len(rows)), name="part") for part, rows, _, _ in pieces])
     frame = _stacked(rows for _, rows, _, _ in pieces)
     labels = label(
@@ -159,17 +148,11 @@ def dataset(
     )
 
 
-def snapshot(history: History, config: ServiceConfig, catalogue: Catalogue, as_of: datetime) -> Snapshot:
+def snapshot(history: History, config: ServiceConfig, catalogue: Catalogue, as_of: datetime, over: Mapper) -> Snapshot:
     """The caseloads at `as_of` with their features, from what was known then and nothing that became known later."""
-    teams = counts_of_teams(history, config, catalogue, [as_of], as_of)
-
-    def of_bucket(bucket: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, datetime | None]:
-        tables = history.read(bucket, known_by=as_of)
-        members, excluded = caseload(tables, [as_of], config.caseload, config.zone)
-        frame = build(tables, _index(members), catalogue, config.zone, teams)
-        return frame, members, excluded, _details(tables, frame, as_of, config.zone), _newest(tables)
-
-    frames, members, excluded, details, newest = zip(*map_buckets(config, history, of_bucket), strict=True)
+    teams = counts_of_teams(history, config, catalogue, [as_of], as_of, over)
+    work = partial(_caseload, history, config, catalogue, as_of, teams)
+    frames, members, excluded, details, newest = zip(*map_buckets(over, work, range(history.buckets)), strict=True)
     known = [moment for moment in newest if moment is not None]
     if not known:
         message = (
@@ -185,18 +168,52 @@ def counts_of_teams(
     catalogue: Catalogue,
     moments: Sequence[datetime],
     known_by: datetime | None,
+    over: Mapper,
 ) -> pd.DataFrame:
     """What features of teams are made of, over all buckets; none where the catalogue has no such feature."""
     events = (catalogue.events[name] for info in catalogue.of_teams for name in (info.of, info.among))
     names = sorted({event.table for event in events})
     if not names:
         return added([])
+    work = partial(_team_counts, history, config, catalogue, moments, known_by, names)
+    return added(map_buckets(over, work, range(history.buckets)))
 
-    def of_bucket(bucket: int) -> pd.DataFrame:
-        tables = history.read(bucket, known_by=known_by, names=names)
-        return team_counts(tables, moments, catalogue, config.zone)
 
-    return added(map_buckets(config, history, of_bucket))
+def _team_counts(
+    history: History,
+    config: ServiceConfig,
+    catalogue: Catalogue,
+    moments: Sequence[datetime],
+    known_by: datetime | None,
+    names: Sequence[str],
+    bucket: int,
+) -> pd.DataFrame:
+    tables = history.read(bucket, known_by=known_by, names=names)
+    return team_counts(tables, moments, catalogue, config.zone)
+
+
+def _caseload(
+    history: History, config: ServiceConfig, catalogue: Catalogue, as_of: datetime, teams: pd.DataFrame, bucket: int
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, datetime | None]:
+    """One bucket's share of a `Snapshot`."""
+    tables = history.read(bucket, known_by=as_of)
+    members, excluded = caseload(tables, [as_of], config.caseload, config.zone)
+    frame = build(tables, _index(members), catalogue, config.zone, teams)
+    return frame, members, excluded, _details(tables, frame, as_of, config.zone), _newest(tables)
+
+
+def _blocks(
+    history: History,
+    config: ServiceConfig,
+    catalogue: Catalogue,
+    as_of: datetime,
+    wanted: dict[str, list[datetime]],
+    teams: pd.DataFrame,
+    bucket: int,
+) -> list[tuple[str, pd.DataFrame, pd.DataFrame, pd.DataFrame]]:
+    """One bucket's share of a `Dataset`: part, features, memberships, exclusions."""
+    tables = history.read(bucket, known_by=as_of)
+    return [(part, *_block(tables, config, catalogue, part, moments, teams)) for part, moments in wanted.items()]
 
 
 def _block(
@@ -233,17 +250,19 @@ def _newest(tables: dict[str, pa.Table]) -> datetime | None:
     return max(moments) if moments else None
 
 
-def _first_contact(history: History, config: ServiceConfig, as_of: datetime) -> datetime:
-    def of_bucket(bucket: int) -> datetime | None:
-        contacts = history.read(bucket, ("contacts",), known_by=as_of)["contacts"]
-        earliest: datetime | None = pc.min(contacts["occurred_at"]).as_py()
-        return earliest
-
-    found = [moment for moment in map_buckets(config, history, of_bucket) if moment is not None]
+def _first_contact(history: History, as_of: datetime, over: Mapper) -> datetime:
+    firsts = map_buckets(over, partial(_first_of, history, as_of), range(history.buckets))
+    found = [moment for moment in firsts if moment is not None]
     if not found:
         message = "Training needs contacts in the history; found none. Run `minusnine ingest` first."
         raise NotReadyError(message)
     return min(found)
+
+
+def _first_of(history: History, as_of: datetime, bucket: int) -> datetime | None:
+    contacts = history.read(bucket, ("contacts",), known_by=as_of)["contacts"]
+    earliest: datetime | None = pc.min(contacts["occurred_at"]).as_py()
+    return earliest
 
 
 def _stacked(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:

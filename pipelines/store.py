@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,11 @@ class History:
         with (self.folder / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another process goes where the history is and which batches must be found there."""
+        seen = list(self.ledger()["fingerprint"])
+        return _reopened, (self.folder.absolute(), self.buckets, len(seen), _digest(seen))
 
     def _settled_buckets(self, wanted: int) -> int:
         ledger = self.ledger()
@@ -263,6 +269,22 @@ class History:
             "versions": json.dumps(at, sort_keys=True),
         }
         write_deltalake(self._path("ledger"), pa.Table.from_pylist([row], schema=LEDGER), mode="append")
+
+
+def _reopened(folder: Path, buckets: int, batches: int, digest: str) -> History:
+    history = History(folder, buckets)
+    seen = list(history.ledger()["fingerprint"])[:batches]
+    if _digest(seen) != digest:
+        message = (
+            f"Every process that works on a history must see the same one; {folder} has {batches} batches where the "
+            f"run began and {len(seen)} of them, or others, where a worker is. Share the workspace with all workers."
+        )
+        raise NotReadyError(message)
+    return history
+
+
+def _digest(fingerprints: list[str]) -> str:
+    return sha256("\n".join(fingerprints).encode()).hexdigest()
 
 
 def _fingerprints(ledger: pd.DataFrame) -> set[tuple[str, str]]:
