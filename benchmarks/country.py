@@ -27,7 +27,9 @@ def people_of(bucket: int, buckets: int, people: int) -> Ints:
     return np.arange(bucket, people, buckets, dtype=np.int64)
 
 
-def drawn(person: Ints, seed: int, days: int = 365, contacts: float = 44, observations: float = 19) -> dict[str, pa.Table]:
+def drawn(
+    person: Ints, seed: int, days: int = 365, contacts: float = 44, observations: float = 19
+) -> dict[str, pa.Table]:
     """The history's tables of these people over `days` before `LAST`; rates are events a person and year."""
     rng = np.random.default_rng([seed, int(person[0])])
     draw = Draw(rng, person, days)

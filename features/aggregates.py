@@ -8,13 +8,15 @@ were in force at the cut. Values are whole ten-thousandths, so that sums are exa
 any order.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 from numba.cpython.unsafe.numbers import trailing_zeros
 
+lowest: Any = trailing_zeros
+"""The place of the lowest bit that is set."""
 Bits = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -144,7 +146,7 @@ def _gather(ats, values, ends, sizes, room, s, first, end, cut, starts, reach, s
         if streams.known_from[e] <= cut < streams.known_to[e]:
             bits = streams.bits[e]
             while bits:
-                c = first_code + np.int64(trailing_zeros(bits))
+                c = first_code + np.int64(lowest(bits))
                 ats[sizes[c]] = streams.at[e]
                 values[sizes[c]] = streams.value[e + streams.shift[c]] if streams.shift[c] != NO_VALUE else NO_VALUE
                 sizes[c] += 1

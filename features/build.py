@@ -39,12 +39,12 @@ class Part:
 def build(tables: Mapping[str, pa.Table], index: pd.DataFrame, catalogue: Catalogue, zone: str) -> pd.DataFrame:
     """One row of features for each (person_id, as_of) of `index`, in its order, as `catalogue.contract` says, from the
     tables of everyone. A null means that nothing was known to make the feature of."""
-    part = build_part(tables, index, catalogue, zone, index["as_of"].unique())
+    part = build_part(tables, index, catalogue, zone, list(index["as_of"]))
     return finish(part, part.counts, catalogue)
 
 
 def build_part(
-    tables: Mapping[str, pa.Table], index: pd.DataFrame, catalogue: Catalogue, zone: str, cuts: Iterable[datetime]
+    tables: Mapping[str, pa.Table], index: pd.DataFrame, catalogue: Catalogue, zone: str, cuts: Sequence[datetime]
 ) -> Part:
     """The rows of `index`, whose people have all of their history in `tables`. Only versions in force at as_of count.
 

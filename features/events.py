@@ -4,8 +4,9 @@ A stream is one table's rows placed at one of its moments: however many events a
 held once, with a bit for every event that it is.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -50,7 +51,9 @@ class Stream:
     teams: tuple[str, ...]
 
     def taken(self, places: Ints) -> "Stream":
-        columns = {name: column[places] for name, column in vars(self).items() if isinstance(column, np.ndarray)}
+        columns: dict[str, Any] = {
+            name: column[places] for name, column in vars(self).items() if isinstance(column, np.ndarray)
+        }
         return replace(self, **columns, values=tuple(value[places] for value in self.values))
 
     def places(self, event: str) -> Ints:
@@ -97,27 +100,34 @@ def streams(tables: Mapping[str, pa.Table], catalogue: Catalogue) -> list[Stream
     ]
 
 
-def joined(found: list[Stream], catalogue: Catalogue) -> Events:
+def joined(found: Sequence[Stream], catalogue: Catalogue) -> Events:
     """Streams as the compiled pass reads them."""
     begins = np.cumsum([0, *(len(stream.at) for stream in found)])
     values = [value for stream in found for value in stream.values]
     together = Streams(
         begins,
         np.cumsum([0, *(len(stream.group.events) for stream in found)]),
-        *(_joined([getattr(stream, name) for stream in found]) for name in ("at", "known_from", "known_to", "bits")),
-        _joined(values) if values else np.empty(0, np.int64),
+        np.concatenate([stream.at for stream in found]),
+        np.concatenate([stream.known_from for stream in found]),
+        np.concatenate([stream.known_to for stream in found]),
+        np.concatenate([stream.bits for stream in found]),
+        np.concatenate(values or [np.empty(0, np.int64)]),
         _shifts(found, catalogue, begins),
         sum(not stream.group.lasting for stream in found),
     )
     codes = [code for stream in found for code in stream.group.codes]
-    return Events(_joined([stream.person for stream in found]), together, {code: n for n, code in enumerate(codes)})
+    return Events(
+        np.concatenate([stream.person for stream in found]), together, {code: n for n, code in enumerate(codes)}
+    )
 
 
 def _stream(table: pa.Table, group: Group, catalogue: Catalogue, with_teams: bool) -> Stream:
     """Rows that are any of the group's events and have its moment, in the table's order."""
     events = [catalogue.events[name] for name in group.events]
     bits = " | ".join(f"case when {event.where} then {1 << n}::ubigint else 0 end" for n, event in enumerate(events))
-    values = [f"coalesce(round(({worth})::double * {SCALE})::bigint, {NO_VALUE}) as value_{n}" for n, worth in _worths(events)]
+    values = [
+        f"coalesce(round(({worth})::double * {SCALE})::bigint, {NO_VALUE}) as value_{n}" for n, worth in _worths(events)
+    ]
     found = query(f"select {', '.join([f'({bits})::ubigint as bits', *values])} from rows", rows=table)
     known_to = _whole(table["known_to"])
     if group.lasting:
@@ -148,7 +158,7 @@ def _worths(events: Iterable[Event]) -> list[tuple[int, str]]:
     return list(enumerate(dict.fromkeys(event.value for event in events if event.value != "null")))
 
 
-def _shifts(found: list[Stream], catalogue: Catalogue, begins: Ints) -> Ints:
+def _shifts(found: Sequence[Stream], catalogue: Catalogue, begins: Ints) -> Ints:
     """For each code, how far its values lie from its events."""
     shifts, behind = [], 0
     for stream, begin in zip(found, begins[:-1], strict=True):
@@ -172,10 +182,6 @@ def _sorted(person, at):  # type: ignore[no-untyped-def]
         if person[e] < person[e - 1] or (person[e] == person[e - 1] and at[e] < at[e - 1]):
             return False
     return True
-
-
-def _joined(pieces: list[Ints]) -> Ints:
-    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
 
 def _whole(column: pa.ChunkedArray) -> Ints:

@@ -21,7 +21,9 @@ def connect(tables: Mapping[str, pa.Table | pd.DataFrame], threads: int = 1) -> 
 @cache
 def _database(threads: int) -> duckdb.DuckDBPyConnection:
     """Opened once, since opening costs more than many a query does; each cursor of it sees only its own tables."""
-    database = duckdb.connect(config={"threads": threads, "autoinstall_known_extensions": False, "python_enable_replacements": False})
+    database = duckdb.connect(
+        config={"threads": threads, "autoinstall_known_extensions": False, "python_enable_replacements": False}
+    )
     database.execute("set global TimeZone = 'UTC'")
     return database
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from features.aggregates import KINDS, Floats, Ints, Program, fill, slices
 from features.events import Events, code_of
-from features.frames import micros
 from features.table import FeatureInfo
 from features.windows import DAY, midnights, shift_moments
 

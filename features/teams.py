@@ -21,7 +21,9 @@ from features.windows import DAY, midnights, shift_moments
 COUNT_COLUMNS = ("team_id", "as_of", "feature", "recorded", "held")
 
 
-def team_counts(found: Sequence[Stream], cuts: Sequence[datetime], infos: Sequence[FeatureInfo], zone: str) -> pd.DataFrame:
+def team_counts(
+    found: Sequence[Stream], cuts: Sequence[datetime], infos: Sequence[FeatureInfo], zone: str
+) -> pd.DataFrame:
     """`COUNT_COLUMNS` for each team, cut and feature of teams: events of `among` in its window, and those of them on
     whose day (of `zone`) the team recorded an `of` about the same person, both as known at the cut.
 
@@ -63,13 +65,18 @@ def team_shares(
     for info in infos:
         of_it = known[known["feature"] == info.name]
         place = np.searchsorted(names, of_it["team_id"].to_numpy(str)), np.searchsorted(cuts, micros(of_it["as_of"]))
-        sums = []
-        for column in ("recorded", "held"):
-            grid = np.zeros((len(names), len(cuts)))
-            grid[place] = of_it[column]
-            sums.append(np.bincount(row, grid[team, cut[row]], len(keyed)))
-        shares[info.name] = np.divide(*sums, out=np.full(len(keyed), np.nan), where=sums[1] > 0)
+        recorded, held = (
+            np.bincount(row, _grid(of_it[column], place, (len(names), len(cuts)))[team, cut[row]], len(keyed))
+            for column in ("recorded", "held")
+        )
+        shares[info.name] = np.divide(recorded, held, out=np.full(len(keyed), np.nan), where=held > 0)
     return shares
+
+
+def _grid(counts: pd.Series, place: tuple[Ints, Ints], shape: tuple[int, int]) -> Floats:
+    grid = np.zeros(shape)
+    grid[place] = counts
+    return grid
 
 
 def _counts(found: Sequence[Stream], at: Ints, info: FeatureInfo, zone: str) -> pd.DataFrame:
@@ -81,7 +88,8 @@ def _counts(found: Sequence[Stream], at: Ints, info: FeatureInfo, zone: str) -> 
     team, reading_team = (_renamed(stream, names) for stream in (held, recorded))
     people = np.unique(np.concatenate([held.person, recorded.person]))
     calendar = midnights(*reach, zone)
-    visit_day, reading_day = [_days(s, t, people, calendar, len(names)) for s, t in ((held, team), (recorded, reading_team))]
+    visit_day = _days(held, team, people, calendar, len(names))
+    reading_day = _days(recorded, reading_team, people, calendar, len(names))
     order = np.argsort(reading_day, kind="stable")
     first, last = (np.searchsorted(reading_day[order], visit_day, side) for side in ("left", "right"))
     counts = np.zeros((2, len(names), len(at)), np.int64)
@@ -130,5 +138,3 @@ def tally(counts, cuts, starts, team, at, known_from, known_to, first, last, rea
                         counts[1, team[v], c] += 1
                         break
             c += 1
-
-
