@@ -39,7 +39,7 @@ class Part:
 def build(tables: Mapping[str, pa.Table], index: pd.DataFrame, catalogue: Catalogue, zone: str) -> pd.DataFrame:
     """One row of features for each (person_id, as_of) of `index`, in its order, as `catalogue.contract` says, from the
     tables of everyone. A null means that nothing was known to make the feature of."""
-    part = build_part(tables, index, catalogue, zone, list(index["as_of"]))
+    part = build_part(tables, index, catalogue, zone, list(index["as_of"].unique()))
     return finish(part, part.counts, catalogue)
 
 

@@ -6,19 +6,36 @@ held once, with a bit for every event that it is.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit
 
-from features.aggregates import FOREVER, NO_VALUE, SCALE, Bits, Ints, Streams
+from features.aggregates import FOREVER, NO_VALUE, SCALE, Bits, Ints
 from features.catalogue import ENDS, Catalogue, Event
 from features.frames import query
 from features.table import FeatureInfo
 
 BITS = 64
+
+
+class Streams(NamedTuple):
+    """What the pass reads of events: streams one behind the other, `begins[s]` to `begins[s + 1]`, each in the order of
+    person and moment. Bit `n` of an event's `bits` says that it is of code `codes[s] + n`; its value for a code is
+    `value[event + shift[code]]`, none where the shift is `NO_VALUE`. Only the first `brief` streams are of events that
+    tell since when a person is known; the rest are of what lasts."""
+
+    begins: Ints
+    codes: Ints
+    at: Ints
+    known_from: Ints
+    known_to: Ints
+    bits: Bits
+    value: Ints
+    shift: Ints
+    brief: int
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def found(table, row_id, day):
     return None if mine.empty else (mine["person_id"].iloc[0], mine["method"].iloc[0])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(batches)
 def test_the_version_in_force_is_what_was_last_said(told):
     table = versions(STAYS, stored_after(told))
@@ -85,7 +85,7 @@ def test_the_version_in_force_is_what_was_last_said(told):
             assert found(table, row_id, day) == in_force(told, row_id, day)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(batches)
 def test_each_bucket_read_alone_gives_the_same_versions(told):
     stored = stored_after(told)
@@ -98,7 +98,7 @@ def test_each_bucket_read_alone_gives_the_same_versions(told):
     pd.testing.assert_frame_equal(whole, together)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(batches)
 def test_saying_everything_again_adds_nothing(told):
     once = stored_after(told)
@@ -114,7 +114,7 @@ def standing_at_the_end(told):
             yield {"row_id": row_id, "person_id": standing[0], "method": standing[1], "deleted": False}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(any_order)
 def test_in_whatever_order_batches_come_a_row_has_one_version_in_force_and_one_that_was_said(told):
     table = versions(STAYS, stored_after(told))
