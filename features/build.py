@@ -9,10 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.aggregates import FOREVER, KINDS, NO_VALUE, SCALE, Ints
-from features.catalogue import ENDS, Catalogue, Event
+from features.catalogue import Catalogue, Event
 from features.errors import ContractError
 from features.frames import connect, micros, moments, query, to_frame
 from features.kernel import Events, Rows, compute, program
+from features.schema import ENDS
 from features.table import KEYS, FeatureInfo
 from features.teams import team_shares
 from features.windows import shift_moments

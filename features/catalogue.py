@@ -18,14 +18,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from features.errors import ConfigError, nearest
 from features.frames import connect
 from features.history import empty_history
-from features.schema import TABLES
+from features.schema import ENDS, TABLES
 from features.table import Contract, FeatureInfo, make_contract
 from features.vocabulary import AGGREGATES, DIRECTIONS, FADED_AFTER, PERSONAL
 
 DEFINITIONS = "1"
 """To be raised whenever the code changes what an aggregate or a personal fact means: models then refuse old tables."""
-ENDS = {"referrals": "closed_at", "stays": "discharged_at"}
-"""Tables whose rows last, and the column that says until when."""
 PLACEHOLDER = re.compile(r"\{(\w+)(?::([^}]*))?\}")
 
 
