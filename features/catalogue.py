@@ -161,6 +161,18 @@ class Catalogue(_Data):
         """The features of teams rather than of people."""
         return [info for info in self.infos() if info.aggregate == "team_share"]
 
+    @property
+    def columns(self) -> dict[str, set[str]]:
+        """For each table, which of its own columns the events look at."""
+        looked: dict[str, set[str]] = {name: set() for name in TABLES}
+        for event in self.events.values():
+            words = set(re.findall(r"\w+", f"{event.where} {event.value} {event.moment}"))
+            looked[event.table] |= words & set(TABLES[event.table].names)
+        for info in self.of_teams:
+            for name in (info.of, info.among):
+                looked[self.events[name].table].add("team_id")
+        return looked
+
     def sentence(self, family: str, row: Mapping[str, float], cut_share: float = 0.0) -> str:
         """What a nurse would say of this family as a reason, given the row's features; empty where it is none.
 

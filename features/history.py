@@ -38,7 +38,7 @@ VERSION_ORDER = "known_from, batch, sequence, deleted desc"
 
 ALWAYS = 99999
 """The period of what has no moment or has not ended."""
-FOREVER = np.iinfo(np.int64).max
+NEVER, FOREVER = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 
 def stored_schema(table: Table) -> pa.Schema:
@@ -172,7 +172,7 @@ def _keys(table: Table, stored: pa.Table) -> Ints:
 
 
 def _whole(column: pa.ChunkedArray) -> Ints:
-    return np.asarray(pc.fill_null(column.cast(pa.int64()), np.iinfo(np.int64).min).to_numpy())
+    return np.asarray(pc.fill_null(column.cast(pa.int64()), NEVER).to_numpy())
 
 
 def _moved(stored: pa.Table, keys: Ints) -> Ints:
@@ -203,12 +203,11 @@ def _reaches(table: Table, stored: pa.Table, since: datetime) -> npt.NDArray[np.
     """Which versions tell of a moment at or after `since`, of none, or of something that has not ended."""
     if table.at is None:
         return np.ones(stored.num_rows, bool)
-    start = pa.scalar(since, pa.timestamp("us", tz="UTC"))
-    latest = pc.max_element_wise(*(stored[name] for name in _moments(table)))
-    inside = pc.fill_null(pc.greater_equal(latest, start), True)
+    latest = np.max([_whole(stored[name]) for name in _moments(table)], axis=0)
+    inside = (latest >= pa.scalar(since, pa.timestamp("us", tz="UTC")).value) | (latest == NEVER)
     if table.name in ENDS:
-        inside = pc.or_(inside, pc.is_null(stored[ENDS[table.name]]))
-    return np.asarray(inside.to_numpy())
+        inside |= stored[ENDS[table.name]].is_null().to_numpy()
+    return np.asarray(inside)
 
 
 def _chosen(column: npt.NDArray[np.bool_], order: Ints | None) -> npt.NDArray[np.bool_]:

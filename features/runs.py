@@ -1,6 +1,7 @@
 """Rows in order, from sorted runs: what lies sorted is not sorted again, a few sorted runs are merged."""
 
 from heapq import heapify, heappop, heappush
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +19,8 @@ def in_order(keys: Ints) -> Ints | None:
         return None
     if len(begins) > MOST_RUNS:
         return np.lexsort(keys[::-1])
-    ends = [*begins[1:], keys.shape[1]]
-    runs = [(end - begin, number, np.arange(begin, end)) for number, (begin, end) in enumerate(zip(begins, ends))]
+    spans = pairwise([*begins, keys.shape[1]])
+    runs = [(end - begin, number, np.arange(begin, end)) for number, (begin, end) in enumerate(spans)]
     heapify(runs)
     while len(runs) > 1:
         size, number, left = heappop(runs)

@@ -22,13 +22,9 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
-from deltalake import DeltaTable, WriterProperties, write_deltalake
-from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from features.batch import Batch
 from features.errors import NotReadyError
-from features.frames import query
 from features.history import (
     additions,
     columns_for,
@@ -42,6 +38,7 @@ from features.history import (
     versions,
 )
 from features.schema import TABLES, Table, batch_schema
+from pipelines import delta
 
 LEDGER = pa.schema(
     [
@@ -61,11 +58,7 @@ LEDGER = pa.schema(
 )
 FILES_BEFORE_COMPACTION = 16
 """So many files a bucket's period (or the ledger) may have before they become one."""
-RETENTION_HOURS = 24 * 7
-"""Files that no version names any more are kept so long, for whoever still reads an older version."""
-INGEST_THREADS = 2
 PARTITIONS = ("bucket", "period")
-WRITER = WriterProperties(compression="ZSTD", max_row_group_size=128 * 1024)
 SPOKEN = "spoken"
 """row_id, batch: the rows of which a batch said what the history held already."""
 
@@ -93,9 +86,9 @@ class History:
 
     def ledger(self) -> pd.DataFrame:
         """The batches that are visible, in the order of ingestion (columns of `LEDGER`)."""
-        newest = max((path.name for path in (self.folder / "ledger" / "_delta_log").glob("*.json")), default="")
+        newest = delta.newest_commit(self._path("ledger"))
         if self._read is None or self._read[0] != newest:
-            rows = DeltaTable(self._path("ledger")).to_pyarrow_table() if newest else LEDGER.empty_table()
+            rows = delta.opened(self._path("ledger")).to_table() if newest else LEDGER.empty_table()
             self._refuse_other_layout(rows.column_names)
             self._read = newest, rows.to_pandas().sort_values("batch", ignore_index=True)
         return self._read[1].copy()
@@ -160,8 +153,8 @@ class History:
         ledger = self.ledger()
         return int(ledger["buckets"].iloc[0]) if len(ledger) else wanted
 
-    def _path(self, name: str) -> str:
-        return str(self.folder / name)
+    def _path(self, name: str) -> Path:
+        return self.folder / name
 
     def _visible(self) -> dict[str, int]:
         ledger = self.ledger()
@@ -184,32 +177,24 @@ class History:
         """A table at its visible version; a version never changes, so it is opened once."""
         opened, version = self._opened.get(table.name), visible[table.name]
         if opened is None or opened[0] != version:
-            opened = version, self._open(DeltaTable(self._path(table.name), version=version), table)
+            opened = version, delta.opened(self._path(table.name), version, _text(table))
             self._opened[table.name] = opened
         return opened[1]
-
-    def _open(self, delta: DeltaTable, table: Table) -> Any:
-        """The files' own statistics stand in the dataset, so a filter on bucket and period opens no other file."""
-        text = [column.name for column in table.columns if column.arrow.type == pa.string()]
-        return delta.to_pyarrow_dataset(
-            filesystem=SubTreeFileSystem(self._path(table.name), LocalFileSystem()),
-            parquet_read_options=ds.ParquetReadOptions(dictionary_columns=text),
-        )
 
     def _roll_back(self) -> None:
         """Undo what a run that never reached the ledger left in the tables."""
         visible = self._visible()
         for name in self._made():
-            table = DeltaTable(self._path(name))
+            path = self._path(name)
             if name not in visible:
-                self._refuse_lost_ledger(table)
-                table.delete()
-            elif table.version() != visible[name]:
-                table.restore(visible[name])
+                self._refuse_lost_ledger(path)
+                delta.empty(path)
+            elif delta.version(path) != visible[name]:
+                delta.restore(path, visible[name])
 
-    def _refuse_lost_ledger(self, table: DeltaTable) -> None:
+    def _refuse_lost_ledger(self, path: Path) -> None:
         """A table that no batch has made visible holds one killed batch at most."""
-        batches = table.to_pyarrow_dataset().to_table(["batch"])["batch"].unique()
+        batches = delta.opened(path).to_table(["batch"])["batch"].unique()
         if len(batches) > 1:
             message = (
                 f"The history's ledger must name its batches; {self.folder / 'ledger'} does not know {len(batches)} "
@@ -233,16 +218,8 @@ class History:
         return int(rows.num_rows), int(fresh.num_rows - current.num_rows)
 
     def _write(self, name: str, rows: pa.Table, in_place_of: str | None = None) -> None:
-        """Append rows, or put them in the place of whatever lies in a partition."""
-        write_deltalake(
-            self._path(name),
-            rows,
-            mode="overwrite" if in_place_of else "append",
-            predicate=in_place_of,
-            partition_by=list(PARTITIONS) if name in TABLES else None,
-            writer_properties=WRITER,
-            configuration=_configuration(name),
-        )
+        partitions, asked = (PARTITIONS, ("person_id", "known_from")) if name in TABLES else ((), ("batch",))
+        delta.write(self._path(name), rows, partitions, asked, in_place_of)
 
     def _outdated(self, held: pa.Table, batch: Batch) -> pa.Array:
         """Rows of which batches of the same source that tell of a later time have spoken, in new words or the same."""
@@ -250,7 +227,7 @@ class History:
         spoken = [held.filter(pc.field("batch").isin(newer))["row_id"].combine_chunks()]
         visible = self._visible()
         if newer and SPOKEN in visible:
-            again = DeltaTable(self._path(SPOKEN), version=visible[SPOKEN]).to_pyarrow_dataset()
+            again = delta.opened(self._path(SPOKEN), visible[SPOKEN])
             spoken.append(again.to_table(["row_id"], filter=pc.field("batch").isin(newer))["row_id"].combine_chunks())
         return pa.concat_arrays(spoken)
 
@@ -268,13 +245,10 @@ class History:
         visible = self._visible()
         if table.name not in visible:
             return stored_schema(table).empty_table()
-        stored, named = self._dataset(table, visible), fresh.select(["row_id"])
-        sql = "select distinct bucket, period from stored where row_id in (select row_id from fresh)"
-        places = query(sql, threads=INGEST_THREADS, stored=stored, fresh=named)
-        there = pc.field("row_id").isin(named["row_id"].combine_chunks())
-        for name in PARTITIONS:
-            there = there & pc.field(name).isin(places[name].combine_chunks())
-        return self._stored(table, visible, there).cast(stored_schema(table))
+        dataset, named = self._dataset(table, visible), pc.field("row_id").isin(fresh["row_id"].combine_chunks())
+        files = dataset.to_table(columns=["__filename"], filter=named)["__filename"].unique().to_pylist()
+        found = delta.only(dataset, files).to_table(columns=stored_schema(table).names, filter=named)
+        return found.cast(stored_schema(table))
 
     def _carried(self, table: Table, batch: Batch) -> pa.Table:
         """Rows of people whom this batch finds to be someone else, moved to that someone."""
@@ -315,33 +289,25 @@ class History:
         """Keep files few, so that reading does not slow down with the number of days. What is visible stays on disk."""
         visible = self._visible()
         for name in self._made():
-            delta = DeltaTable(self._path(name))
-            crowded = _crowded(delta)
-            if not crowded:
-                continue
-            if name in TABLES:
-                for bucket, period in crowded:
-                    self._sort_partition(TABLES[name], delta, bucket, period)
-            else:
-                delta.optimize.compact(writer_properties=WRITER)
-            self._vacuum(name, [visible[name]] if name in visible else [])
+            crowded = delta.crowded(self._path(name), FILES_BEFORE_COMPACTION, PARTITIONS if name in TABLES else ())
+            for place in crowded:
+                if name in TABLES:
+                    self._sort_partition(TABLES[name], *place)
+                else:
+                    delta.compact(self._path(name))
+            if crowded:
+                delta.vacuum(self._path(name), [visible[name]] if name in visible else [])
 
-    def _sort_partition(self, table: Table, delta: DeltaTable, bucket: int, period: int) -> None:
+    def _sort_partition(self, table: Table, bucket: int, period: int) -> None:
         inside = (pc.field("bucket") == bucket) & (pc.field("period") == period)
-        found = self._open(delta, table).to_table(columns=stored_schema(table).names, filter=inside)
-        rows = in_stored_order(table, found.cast(stored_schema(table)))
-        self._write(table.name, rows, in_place_of=f"bucket = {bucket} and period = {period}")
-
-    def _vacuum(self, name: str, keep: list[int]) -> None:
-        DeltaTable(self._path(name)).vacuum(
-            RETENTION_HOURS, dry_run=False, enforce_retention_duration=False, full=True, keep_versions=keep
-        )
+        found = delta.opened(self._path(table.name)).to_table(columns=stored_schema(table).names, filter=inside)
+        self._write(table.name, in_stored_order(table, found), f"bucket = {bucket} and period = {period}")
 
     def _made(self) -> list[str]:
-        return [name for name in (*TABLES, SPOKEN) if DeltaTable.is_deltatable(self._path(name))]
+        return [name for name in (*TABLES, SPOKEN) if delta.exists(self._path(name))]
 
     def _commit(self, batch: Batch, number: int, done: Ingested, ingested_at: datetime) -> None:
-        at = {name: DeltaTable(self._path(name)).version() for name in self._made()}
+        at = {name: delta.version(self._path(name)) for name in self._made()}
         row = {
             "batch": number,
             "source": batch.source,
@@ -357,10 +323,9 @@ class History:
             "versions": json.dumps(at, sort_keys=True),
         }
         self._write("ledger", pa.Table.from_pylist([row], schema=LEDGER))
-        ledger = DeltaTable(self._path("ledger"))
-        if _crowded(ledger):
-            ledger.optimize.compact(writer_properties=WRITER)
-            self._vacuum("ledger", [])
+        if delta.crowded(self._path("ledger"), FILES_BEFORE_COMPACTION):
+            delta.compact(self._path("ledger"))
+            delta.vacuum(self._path("ledger"))
 
     def _refuse_other_layout(self, columns: list[str]) -> None:
         if set(columns) != set(LEDGER.names):
@@ -380,19 +345,8 @@ def _condition(bucket: int | None, known_by: datetime | None, since: datetime | 
     return reduce(and_, parts) if parts else None
 
 
-def _configuration(name: str) -> dict[str, str | None]:
-    """Settings of a new table: a short log to read, and statistics only of what is asked for."""
-    asked = "batch" if name not in TABLES else "person_id,known_from"
-    return {"delta.checkpointInterval": "20", "delta.dataSkippingStatsColumns": asked}
-
-
-def _crowded(delta: DeltaTable) -> list[tuple[Any, ...]]:
-    """The partitions with many files: each as its values; an unpartitioned table is one."""
-    files = pa.table(delta.get_add_actions(flatten=True)).to_pandas()
-    keys = [name for name in files.columns if name.startswith("partition.")]
-    counts = files.groupby([f for f in keys] or (lambda _: 0), sort=True).size()
-    full = counts[counts > FILES_BEFORE_COMPACTION].index
-    return [place if isinstance(place, tuple) else (place,) for place in full]
+def _text(table: Table) -> list[str]:
+    return [column.name for column in table.columns if column.arrow.type == pa.string()]
 
 
 def _fingerprints(ledger: pd.DataFrame) -> set[tuple[str, str]]:
