@@ -142,7 +142,7 @@ def versions(
     columns: those of the table's own columns to give, all by default. since: only versions that tell of a moment at or
     after this, of none, or of something that has not ended.
     """
-    stored = stored.unify_dictionaries().combine_chunks()
+    stored = stored.combine_chunks()
     keys = _keys(table, stored)
     order = in_order(keys)
     keys = keys if order is None else keys[:, order]

@@ -28,12 +28,11 @@ def version(path: Path) -> int:
     return int(DeltaTable(str(path)).version())
 
 
-def opened(path: Path, at: int | None = None, text: Collection[str] = ()) -> ds.FileSystemDataset:
-    """A table at a version, or as it is; the columns in `text` are read as dictionaries. The partitions of its files
-    stand in the dataset, so that a filter on them opens no other file."""
+def opened(path: Path, at: int | None = None) -> ds.FileSystemDataset:
+    """A table at a version, or as it is. The partitions of its files stand in the dataset, so that a filter on them
+    opens no other file."""
     return DeltaTable(str(path), version=at).to_pyarrow_dataset(
-        filesystem=SubTreeFileSystem(str(path), LocalFileSystem()),
-        parquet_read_options=ds.ParquetReadOptions(dictionary_columns=list(text)),
+        filesystem=SubTreeFileSystem(str(path), LocalFileSystem())
     )
 
 

@@ -126,7 +126,7 @@ class History:
     ) -> dict[str, pa.Table]:
         """Tables by name as versions of one bucket's people, or of everyone's, in the order of person, moment and row.
 
-        The columns are those of `schema.history_schema`, text as dictionaries. known_by: leave out whatever became
+        The columns are those of `schema.history_schema`. known_by: leave out whatever became
         known after this moment, as if it had not been ingested. columns: for a table, the only ones of its own columns
         to read; identity and clocks always come. since: leave out versions all of whose moments lie before this one,
         unless they tell of something that has not ended; people are always whole. Files of earlier periods stay shut.
@@ -167,7 +167,6 @@ class History:
         condition: pc.Expression | None = None,
         columns: Collection[str] | None = None,
     ) -> pa.Table:
-        """Stored rows, text as dictionaries."""
         names = stored_schema(table).names if columns is None else columns
         if table.name not in visible:
             return stored_schema(table).empty_table().select(names)
@@ -177,7 +176,7 @@ class History:
         """A table at its visible version; a version never changes, so it is opened once."""
         opened, version = self._opened.get(table.name), visible[table.name]
         if opened is None or opened[0] != version:
-            opened = version, delta.opened(self._path(table.name), version, _text(table))
+            opened = version, delta.opened(self._path(table.name), version)
             self._opened[table.name] = opened
         return opened[1]
 
@@ -343,10 +342,6 @@ def _condition(bucket: int | None, known_by: datetime | None, since: datetime | 
     if known_by is not None:
         parts.append(pc.field("known_from") <= pa.scalar(known_by, pa.timestamp("us", tz="UTC")))
     return reduce(and_, parts) if parts else None
-
-
-def _text(table: Table) -> list[str]:
-    return [column.name for column in table.columns if column.arrow.type == pa.string()]
 
 
 def _fingerprints(ledger: pd.DataFrame) -> set[tuple[str, str]]:
