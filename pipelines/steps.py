@@ -14,6 +14,7 @@ from pipelines.config import ServiceConfig
 from pipelines.daily import Day, Scored
 from pipelines.evidence import Evidence
 from pipelines.ingesting import IngestResult
+from pipelines.mapping import Opened, opened
 from pipelines.service import Service
 from pipelines.simulator import SimulatorConfig, Summary
 from pipelines.simulator import simulate as make_extracts
@@ -33,19 +34,19 @@ def ingest(config: ServiceConfig, now: datetime, tell: Tell) -> IngestResult:
     return ingesting.ingest(Service(config), now, tell)
 
 
-def train(config: ServiceConfig, as_of: datetime, tell: Tell) -> Trained:
+def train(config: ServiceConfig, as_of: datetime, tell: Tell, opened: Opened = opened) -> Trained:
     """A new champion from what was known at `as_of`, with its evidence."""
-    return training.train(Service(config), as_of, tell)
+    return training.train(Service(config, opened), as_of, tell)
 
 
-def evaluate(config: ServiceConfig, tell: Tell) -> Evidence:
+def evaluate(config: ServiceConfig, tell: Tell, opened: Opened = opened) -> Evidence:
     """The champion's evidence, written again."""
-    return training.evaluate_champion(Service(config), tell)
+    return training.evaluate_champion(Service(config, opened), tell)
 
 
-def score(config: ServiceConfig, as_of: datetime, tell: Tell) -> Scored:
+def score(config: ServiceConfig, as_of: datetime, tell: Tell, opened: Opened = opened) -> Scored:
     """Every caseload at `as_of`, ranked and explained."""
-    return days.score(Service(config), as_of, tell)
+    return days.score(Service(config, opened), as_of, tell)
 
 
 def publish(config: ServiceConfig, scored: Scored, replace: bool = False) -> Day:

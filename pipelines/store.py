@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import reduce
+from hashlib import sha256
 from operator import and_
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,11 @@ class History:
         with (self.folder / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another process goes where the history is and which batches must be found there."""
+        seen = list(self.ledger()["fingerprint"])
+        return _reopened, (self.folder.absolute(), self.buckets, len(seen), _digest(seen))
 
     def _settled_buckets(self, wanted: int) -> int:
         ledger = self.ledger()
@@ -342,6 +348,22 @@ def _condition(bucket: int | None, known_by: datetime | None, since: datetime | 
     if known_by is not None:
         parts.append(pc.field("known_from") <= pa.scalar(known_by, pa.timestamp("us", tz="UTC")))
     return reduce(and_, parts) if parts else None
+
+
+def _reopened(folder: Path, buckets: int, batches: int, digest: str) -> History:
+    history = History(folder, buckets)
+    seen = list(history.ledger()["fingerprint"])[:batches]
+    if _digest(seen) != digest:
+        message = (
+            f"Every process that works on a history must see the same one; {folder} has {batches} batches where the "
+            f"run began and {len(seen)} of them, or others, where a worker is. Share the workspace with all workers."
+        )
+        raise NotReadyError(message)
+    return history
+
+
+def _digest(fingerprints: list[str]) -> str:
+    return sha256("\n".join(fingerprints).encode()).hexdigest()
 
 
 def _fingerprints(ledger: pd.DataFrame) -> set[tuple[str, str]]:

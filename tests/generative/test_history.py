@@ -86,7 +86,7 @@ def found(table, row_id, day):
     return None if mine.empty else tuple(None if pd.isna(cell) else cell for cell in mine.iloc[0][columns])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(batches)
 def test_the_version_in_force_is_what_was_last_said(told):
     table = versions(STAYS, stored_after(told))
@@ -95,7 +95,7 @@ def test_the_version_in_force_is_what_was_last_said(told):
             assert found(table, row_id, day) == in_force(told, row_id, day)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(batches)
 def test_each_bucket_read_alone_gives_the_same_versions(told):
     stored = stored_after(told)
@@ -109,7 +109,7 @@ def test_each_bucket_read_alone_gives_the_same_versions(told):
     pd.testing.assert_frame_equal(whole, together)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(batches)
 def test_saying_everything_again_adds_nothing(told):
     once = stored_after(told)
@@ -129,7 +129,7 @@ def standing_at_the_end(told):
             yield {"row_id": row_id, "person_id": person, "method": method, "deleted": False} | moments
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(any_order)
 def test_in_whatever_order_batches_come_a_row_has_one_version_in_force_and_one_that_was_said(told):
     table = versions(STAYS, stored_after(told))
@@ -143,7 +143,7 @@ ONE = {"row_id": 1, "person_id": 1, "deleted": False, "method": "21", "stayed": 
 TOLD_LATE_BUT_BEFORE = [[ONE | {"day": 4, "admitted": -200}], [ONE | {"day": 1, "admitted": 100}]]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(any_order, st.integers(-220, 270), st.integers(0, DAYS), st.sampled_from([[], ["method"]]))
 @example(TOLD_LATE_BUT_BEFORE, 90, DAYS, ["method"])
 def test_a_period_read_alone_is_the_whole_read_and_then_cut(told, since, known, columns):
