@@ -26,6 +26,9 @@ from pipelines.mapping import Mapper, map_buckets
 from pipelines.store import History
 
 EVENT_TABLES = ("people", "referrals", "contacts", "observations", "stays", "attendances")
+OF_A_PERIOD = ("contacts", "observations", "attendances")
+"""Tables of which no row matters any more once it lies before every look-back."""
+CASELOAD_COLUMNS = {"contacts": {"team_id", "occurred_at", "status", "seen", "medium"}}
 WARM_UP_DAYS = 30
 """Days after the history's first contact before the first training cut: before that everyone looks new."""
 
@@ -59,7 +62,7 @@ class Dataset:
 class Snapshot:
     """A cut: each person on a caseload, with features; memberships; exclusions; and their personal details.
 
-    details: person_id, age (years), sex, newest (when the newest record about anyone became known).
+    details: person_id, age (years), sex, newest (when the newest record of those looked at became known).
     """
 
     as_of: datetime
@@ -170,10 +173,21 @@ def _caseload(
     history: History, config: ServiceConfig, catalogue: Catalogue, as_of: datetime, bucket: int
 ) -> tuple[Part, pd.DataFrame, pd.DataFrame, pd.DataFrame, datetime | None]:
     """One bucket's share of a `Snapshot`."""
-    tables = history.read(bucket, known_by=as_of)
+    tables = looked_at(history, config, catalogue, as_of, bucket)
     members, excluded = caseload(tables, [as_of], config.caseload, config.zone)
     part = build_part(tables, _index(members), catalogue, config.zone, [as_of])
     return part, members, excluded, _details(tables, part.keyed, as_of, config.zone), _newest(tables)
+
+
+def looked_at(
+    history: History, config: ServiceConfig, catalogue: Catalogue, as_of: datetime, bucket: int
+) -> dict[str, pa.Table]:
+    """What caseloads and features of one cut are made of: events since the longest look-back, in the columns that are
+    looked at, and the whole of what may have begun long before and still matter."""
+    since = shift_days(as_of, -max(catalogue.longest, config.caseload.active_days), config.zone)
+    columns = {name: catalogue.columns[name] | CASELOAD_COLUMNS.get(name, set()) for name in OF_A_PERIOD}
+    lasting = history.read(bucket, [name for name in EVENT_TABLES if name not in OF_A_PERIOD], known_by=as_of)
+    return lasting | history.read(bucket, OF_A_PERIOD, known_by=as_of, columns=columns, since=since)
 
 
 def _blocks(
@@ -227,7 +241,7 @@ def _first_contact(history: History, as_of: datetime, over: Mapper) -> datetime:
 
 
 def _first_of(history: History, as_of: datetime, bucket: int) -> datetime | None:
-    contacts = history.read(bucket, ("contacts",), known_by=as_of)["contacts"]
+    contacts = history.read(bucket, ("contacts",), as_of, {"contacts": ("occurred_at",)})["contacts"]
     earliest: datetime | None = pc.min(contacts["occurred_at"]).as_py()
     return earliest
 
