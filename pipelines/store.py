@@ -127,10 +127,10 @@ class History:
     ) -> dict[str, pa.Table]:
         """Tables by name as versions of one bucket's people, or of everyone's, in the order of person, moment and row.
 
-        The columns are those of `schema.history_schema`. known_by: leave out whatever became
-        known after this moment, as if it had not been ingested. columns: for a table, the only ones of its own columns
-        to read; identity and clocks always come. since: leave out versions all of whose moments lie before this one,
-        unless they tell of something that has not ended; people are always whole. Files of earlier periods stay shut.
+        The columns are those of `schema.history_schema`. known_by: leave out whatever became known after this moment,
+        as if it had not been ingested. columns: for a table, the only ones of its own columns to read; identity and
+        clocks always come. since: leave out versions all of whose moments lie before this one, unless they tell of
+        something that has not ended; people are always whole. Files of earlier periods stay shut.
         """
         visible, wanted = self._visible(), columns or {}
         condition = _condition(bucket, known_by, since)
