@@ -193,7 +193,7 @@ def looked_at(
     since = shift_days(min(cuts), -max(catalogue.longest, config.caseload.active_days) - DAYS_APART, config.zone)
     columns = {name: catalogue.columns[name].union(CONTACT_COLUMNS) for name in OF_A_PERIOD}
     lasting = history.read(bucket, [name for name in TABLES if name not in OF_A_PERIOD], known_by)
-    return lasting | history.read(bucket, OF_A_PERIOD, known_by, columns, since)
+    return lasting | history.read(bucket, OF_A_PERIOD, known_by, columns, since, coded=True)
 
 
 def _blocks(
