@@ -38,7 +38,11 @@ def test_every_configuration_that_is_shipped_loads(path):
         ("features: f\nsources: {}\n", "trust", "Field required"),
         (LEAST + "run: {wokers: 4}\n", "run.wokers", "did you mean 'workers'?"),
         (LEAST + "run: {by: dusk}\n", "run.by", "'threads', 'processes' or 'dask'"),
-        (LEAST + "run: {by: dask}\n", "run", "must come with its scheduler's address, such as tcp://host:8786; found none"),
+        (
+            LEAST + "run: {by: dask}\n",
+            "run",
+            "must come with its scheduler's address, such as tcp://host:8786; found none",
+        ),
         (LEAST + "run: {by: dask, address: host}\n", "run", "such as tcp://host:8786; found host"),
     ],
 )
