@@ -4,15 +4,20 @@ All of it is in this one file: compiled code is kept on disk for as long as the 
 stays as it is, whatever happens to files it calls into.
 
 A window is `at[begin:end]` and `value[begin:end]`: the moments, newest first, and values of the events of one code that
-were in force at the cut. Values are whole ten-thousandths, so that sums are exact and the same in any order.
+were in force at the cut. Values are whole ten-thousandths, so that sums are exact and events of one moment may come in
+any order.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
+from numba.cpython.unsafe.numbers import trailing_zeros
 
+lowest: Any = trailing_zeros
+"""The place of the lowest bit that is set."""
+Bits = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
@@ -27,6 +32,7 @@ SUM, MEAN, LEAST, MOST, FIRST, LAST, SLOPE, DECAYED_MEAN = range(10, 18)
 SHARE, RUN, CHANGE, RATE, RATIO = range(20, 25)
 KINDS = {
     "count": COUNT,
+    "open": COUNT,
     "distinct_days": DISTINCT_DAYS,
     "days_since": DAYS_SINCE,
     "days_since_first": DAYS_SINCE_FIRST,
@@ -49,20 +55,30 @@ KINDS = {
 }
 
 
-class Stream(NamedTuple):
-    """What the pass reads of each event: moment, known from and to, value."""
+class Streams(NamedTuple):
+    """What the pass reads of events: streams one behind the other, `begins[s]` to `begins[s + 1]`, each in the order of
+    person and moment. Bit `n` of an event's `bits` says that it is of code `codes[s] + n`; its value for a code is
+    `value[event + shift[code]]`, none where the shift is `NO_VALUE`. Only the first `brief` streams are of events that
+    tell since when a person is known; the rest are of what lasts."""
 
+    begins: Ints
+    codes: Ints
     at: Ints
     known_from: Ints
     known_to: Ints
+    bits: Bits
     value: Ints
+    shift: Ints
+    brief: int
 
 
 class Program(NamedTuple):
-    """What to compute, a column a feature: kind (of `KINDS`), code, window (its place among the row's starts), the
+    """What to compute: each feature's column, kind (of `KINDS`), code, window (its place among the row's starts), the
     other code (of share and run), the other window (of change and ratio), the window's days, and the half-life in
-    microseconds. reach: for each code the longest window that a feature of it has, or -1."""
+    microseconds. reach: for each stream the longest window that a feature of it has, or -1; known: the window over
+    which a person may have been known."""
 
+    column: Ints
     kind: Ints
     code: Ints
     window: Ints
@@ -71,70 +87,91 @@ class Program(NamedTuple):
     days: Floats
     half_life: Floats
     reach: Ints
+    known: int
 
 
 @njit(cache=True, nogil=True)
 def slices(begins, person, people):  # type: ignore[no-untyped-def]
-    """For each of the sorted `people` and each code, where the person's events begin and end."""
-    codes = len(begins) - 1
-    first, last = np.zeros((len(people), codes), np.int64), np.zeros((len(people), codes), np.int64)
-    for c in range(codes):
-        e, end = begins[c], begins[c + 1]
+    """For each of the sorted `people` and each stream, where the person's events begin and end."""
+    streams = len(begins) - 1
+    first, last = np.zeros((len(people), streams), np.int64), np.zeros((len(people), streams), np.int64)
+    for s in range(streams):
+        e, end = begins[s], begins[s + 1]
         for p in range(len(people)):
             while e < end and person[e] < people[p]:
                 e += 1
-            first[p, c] = e
+            first[p, s] = e
             while e < end and person[e] == people[p]:
                 e += 1
-            last[p, c] = e
+            last[p, s] = e
     return first, last
 
 
 @njit(cache=True, nogil=True)
-def fill(out, place, first, last, cuts, starts, midnights, stream, what):  # type: ignore[no-untyped-def]
-    """Every feature of every row. `place` is the row's person in `first` and `last`."""
-    at, known_from, known_to, value = stream
-    kind, code, window, other, against, days, half_life, reach = what
-    room, codes = _room(first, last), len(reach)
-    ats, values = np.empty(room, np.int64), np.empty(room, np.int64)
-    begins, ends = np.zeros(codes, np.int64), np.zeros((codes, starts.shape[1]), np.int64)
-    needs_since = np.any(kind >= RATE)
+def fill(out, place, first, last, cuts, starts, midnights, streams, what):  # type: ignore[no-untyped-def]
+    """Every feature of every row. `place` is the row's person in `first` and `last`.
+
+    Each code has room for the most events that any person has in a stream; what a row gathers of it lies at its
+    beginning, newest first, so that a window is a prefix and `ends` says how far it goes.
+    """
+    room, codes = max(1, (last - first).max()), len(streams.shift)
+    ats, values = np.empty(codes * room, np.int64), np.empty(codes * room, np.int64)
+    ends, sizes = np.zeros((codes, starts.shape[1]), np.int64), np.zeros(codes, np.int64)
+    needs_since = np.any(what.kind >= RATE)
     for row in range(len(place)):
-        p, cut, size = place[row], cuts[row], 0
-        for c in range(codes):
-            begins[c] = size
-            if reach[c] >= 0:
-                end = _ahead(at, first[p, c], last[p, c], cut)
-                size = _gather(
-                    ats,
-                    values,
-                    ends,
-                    c,
-                    size,
-                    first[p, c],
-                    end,
-                    cut,
-                    starts,
-                    row,
-                    reach[c],
-                    at,
-                    known_from,
-                    known_to,
-                    value,
-                )
-        since = _since(first, last, p, starts[row, -1], cut, at, known_from, known_to) if needs_since else cut
-        for f in range(len(kind)):
-            c, w, o = code[f], window[f], other[f]
-            begin, end, wide = begins[c], ends[c, w], ends[c, against[f]]
-            if kind[f] < SUM:
-                out[row, f] = _of_moments(kind[f], cut, ats, begin, end, midnights, half_life[f])
-            elif kind[f] < SHARE:
-                out[row, f] = _of_values(kind[f], cut, ats, values, begin, end, half_life[f])
-            elif kind[f] <= CHANGE:
-                out[row, f] = _of_two(kind[f], ats, values, begin, end, wide, begins[o], ends[o, w])
-            else:
-                covered = (cut - max(since, starts[row, against[f]])) / DAY
-                out[row, f] = _covered(kind[f], end - begin, wide - begin, days[f], covered)
+        p, cut, since = place[row], cuts[row], cuts[row]
+        for s in range(len(what.reach)):
+            if what.reach[s] >= 0:
+                end = _ahead(streams.at, first[p, s], last[p, s], cut)
+                _gather(ats, values, ends, sizes, room, s, first[p, s], end, cut, starts[row], what.reach[s], streams)
+        if needs_since:
+            since = _since(first[p], last[p], starts[row, what.known], cut, streams)
+        _finish(out[row], cut, since, starts[row], ats, values, ends, room, midnights, what)
+
+
+@njit(cache=True, nogil=True)
+def _gather(ats, values, ends, sizes, room, s, first, end, cut, starts, reach, streams):  # type: ignore[no-untyped-def]
+    """Put the events of one stream that are in force at the cut into the room of each of their codes, and mark where
+    each window ends there."""
+    first_code, last_code = streams.codes[s], streams.codes[s + 1]
+    for c in range(first_code, last_code):
+        sizes[c] = c * room
+    w = 0
+    for e in range(end - 1, first - 1, -1):
+        while w <= reach and streams.at[e] < starts[w]:
+            ends[first_code:last_code, w] = sizes[first_code:last_code]
+            w += 1
+        if w > reach:
+            return
+        if streams.known_from[e] <= cut < streams.known_to[e]:
+            bits = streams.bits[e]
+            while bits:
+                c = first_code + np.int64(lowest(bits))
+                ats[sizes[c]] = streams.at[e]
+                values[sizes[c]] = streams.value[e + streams.shift[c]] if streams.shift[c] != NO_VALUE else NO_VALUE
+                sizes[c] += 1
+                bits &= bits - np.uint64(1)
+    for later in range(w, reach + 1):
+        ends[first_code:last_code, later] = sizes[first_code:last_code]
+
+
+@njit(cache=True, nogil=True)
+def _finish(out, cut, since, starts, at, value, ends, room, midnights, what):  # type: ignore[no-untyped-def]
+    """A row's features from what was gathered."""
+    for f in range(len(what.kind)):
+        kind, c, w, o = what.kind[f], what.code[f], what.window[f], what.other[f]
+        begin, end, wide = c * room, ends[c, w], ends[c, what.against[f]]
+        if kind == COUNT:
+            out[what.column[f]] = end - begin
+        elif kind < SUM:
+            out[what.column[f]] = _of_moments(kind, cut, at, begin, end, midnights, what.half_life[f])
+        elif kind < SHARE:
+            out[what.column[f]] = _of_values(kind, cut, at, value, begin, end, what.half_life[f])
+        elif kind <= CHANGE:
+            out[what.column[f]] = _of_two(kind, at, value, begin, end, wide, o * room, ends[o, w])
+        else:
+            covered = (cut - max(since, starts[what.against[f]])) / DAY
+            out[what.column[f]] = _covered(kind, end - begin, wide - begin, what.days[f], covered)
 
 
 @njit(cache=True, nogil=True)
@@ -144,34 +181,6 @@ def _of_two(kind, at, value, begin, end, wide, other_begin, other_end):  # type:
     if kind == RUN:
         return _run(at, begin, end, other_begin, other_end)
     return _last(at, value, begin, end) - _mean(value, begin, wide)
-
-
-@njit(cache=True, nogil=True)
-def _room(first, last):  # type: ignore[no-untyped-def]
-    most = 0
-    for p in range(len(first)):
-        most = max(most, (last[p] - first[p]).sum())
-    return most
-
-
-@njit(cache=True, nogil=True)
-def _gather(  # type: ignore[no-untyped-def]
-    ats, values, ends, c, size, first, end, cut, starts, row, reach, at, known_from, known_to, value
-):
-    """Put one code's events in force at the cut behind what was gathered, and mark where each window ends."""
-    w = 0
-    for e in range(end - 1, first - 1, -1):
-        while w <= reach and at[e] < starts[row, w]:
-            ends[c, w] = size
-            w += 1
-        if w > reach:
-            break
-        if known_from[e] <= cut < known_to[e]:
-            ats[size], values[size] = at[e], value[e]
-            size += 1
-    for later in range(w, ends.shape[1]):
-        ends[c, later] = size
-    return size
 
 
 @njit(cache=True, nogil=True)
@@ -187,23 +196,21 @@ def _ahead(at, first, last, cut):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _since(first, last, p, start, cut, at, known_from, known_to):  # type: ignore[no-untyped-def]
-    """The moment of the person's oldest event of any code that is in force and not before `start`, or the cut."""
+def _since(first, last, start, cut, streams):  # type: ignore[no-untyped-def]
+    """The moment of the person's oldest event that is in force and not before `start`, or the cut."""
     oldest = cut
-    for c in range(first.shape[1]):
-        for e in range(_ahead(at, first[p, c], last[p, c], start), last[p, c]):
-            if at[e] >= oldest:
+    for s in range(streams.brief):
+        for e in range(_ahead(streams.at, first[s], last[s], start), last[s]):
+            if streams.at[e] >= oldest:
                 break
-            if known_from[e] <= cut < known_to[e]:
-                oldest = at[e]
+            if streams.known_from[e] <= cut < streams.known_to[e]:
+                oldest = streams.at[e]
                 break
     return oldest
 
 
 @njit(cache=True, nogil=True)
 def _of_moments(kind, cut, at, begin, end, midnights, half_life):  # type: ignore[no-untyped-def]
-    if kind == COUNT:
-        return float(end - begin)
     if kind == DECAYED:
         return _decayed(cut, at, begin, end, half_life)
     if kind == DISTINCT_DAYS:
@@ -228,7 +235,7 @@ def _of_values(kind, cut, at, value, begin, end, half_life):  # type: ignore[no-
     if kind == FIRST:
         return _first(at, value, begin, end)
     if kind == SLOPE:
-        return _slope(cut, at, value, begin, end)
+        return _slope(at, value, begin, end)
     if kind == DECAYED_MEAN:
         return _decayed_mean(cut, at, value, begin, end, half_life)
     return _least(value, begin, end) if kind == LEAST else _most(value, begin, end)
@@ -329,34 +336,48 @@ def _first(at, value, begin, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _slope(cut, at, value, begin, end):  # type: ignore[no-untyped-def]
-    """Least squares, per day; nothing where all values are of one moment."""
-    valued, days, total, newest, oldest = 0, 0.0, 0, NO_VALUE, FOREVER
-    for e in range(begin, end):
+def _moment(at, value, e, end):  # type: ignore[no-untyped-def]
+    """How many values there are at the moment of event `e`, their sum, and the place of the next older moment."""
+    valued, total, moment = 0, 0, at[e]
+    while e < end and at[e] == moment:
         if value[e] != NO_VALUE:
             valued += 1
-            days += (at[e] - cut) / DAY
             total += value[e]
-            newest, oldest = max(newest, at[e]), min(oldest, at[e])
-    if newest <= oldest:
+        e += 1
+    return valued, total, e
+
+
+@njit(cache=True, nogil=True)
+def _slope(at, value, begin, end):  # type: ignore[no-untyped-def]
+    """Least squares, per day, in one pass: days count from the newest value, and values from it, so that the sums stay
+    as small as the spread they are taken from. Nothing where all values are of one moment."""
+    valued, days, squares, total, products, e = 0, 0.0, 0.0, 0, 0.0, begin
+    newest, level = NO_VALUE, 0
+    while e < end:
+        moment = at[e]
+        here, risen, e = _moment(at, value, e, end)
+        if here:
+            if valued == 0:
+                newest, level = moment, risen // here
+            away, risen = (moment - newest) / DAY, risen - here * level
+            valued += here
+            days += away * here
+            squares += away * away * here
+            total += risen
+            products += away * risen
+    if days == 0.0:
         return np.nan
-    middle, level, across, spread = days / valued, total / valued, 0.0, 0.0
-    for e in range(begin, end):
-        if value[e] != NO_VALUE:
-            away = (at[e] - cut) / DAY - middle
-            across += away * (value[e] - level)
-            spread += away * away
-    return across / spread / SCALE
+    return (products - days * total / valued) / (squares - days * days / valued) / SCALE
 
 
 @njit(cache=True, nogil=True)
 def _decayed_mean(cut, at, value, begin, end, half_life):  # type: ignore[no-untyped-def]
-    total, weights = 0.0, 0.0
-    for e in range(begin, end):
-        if value[e] != NO_VALUE:
-            weight = np.exp2((at[e] - cut) / half_life)
-            total += weight * value[e]
-            weights += weight
+    total, weights, e = 0.0, 0.0, begin
+    while e < end:
+        weight = np.exp2((at[e] - cut) / half_life)
+        here, risen, e = _moment(at, value, e, end)
+        total += weight * risen
+        weights += weight * here
     return total / SCALE / weights if weights else np.nan
 
 

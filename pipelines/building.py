@@ -7,17 +7,18 @@ from functools import partial
 from math import ceil
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.build import build
+from features.build import Part, build_part, finish
 from features.catalogue import Catalogue
 from features.cohort import caseload
 from features.errors import NotReadyError
 from features.history import merged
 from features.labels import admission_lag_days, deaths_known, inpatient_spells, label
-from features.teams import added, team_counts
+from features.teams import added
 from features.windows import HORIZON_DAYS, cuts, shift_days
 from models.splits import CALIBRATE, TEST, TRAIN, temporal_split
 from pipelines.config import ServiceConfig
@@ -121,14 +122,11 @@ def dataset(
     outcomes = matured_outcomes(history, config, as_of)
     blocks = planned_cuts(config, as_of, _first_contact(history, as_of, over), outcomes.lag_days)
     wanted = {part: moments for part, moments in blocks.items() if not parts or part in parts}
-    moments = [cut for block in wanted.values() for cut in block]
-    teams = counts_of_teams(history, config, catalogue, moments, as_of, over)
-    work = partial(_blocks, history, config, catalogue, as_of, wanted, teams)
+    work = partial(_blocks, history, config, catalogue, as_of, wanted)
     buckets = range(history.buckets)
-    found = map_buckets(over, work, buckets, lambda done: tell(f"features of bucket {done} of {len(buckets)}"))
-    pieces = [piece for bucket in found for piece in bucket]
-    named = pd.concat([pd.Series(part, index=range(len(rows)), name="part") for part, rows, _, _ in pieces])
-    frame = _stacked(rows for _, rows, _, _ in pieces)
+    pieces = map_buckets(over, work, buckets, lambda done: tell(f"features of bucket {done} of {len(buckets)}"))
+    built, named, members, excluded = zip(*pieces, strict=True)
+    frame = finished(built, catalogue)
     labels = label(
         frame,
         outcomes.spells,
@@ -141,65 +139,41 @@ def dataset(
     return Dataset(
         frame,
         labels,
-        named.reset_index(drop=True).astype(object),
-        _stacked(members for _, _, members, _ in pieces),
-        _summed(excluded for _, _, _, excluded in pieces),
+        pd.concat(named, ignore_index=True),
+        _stacked(members),
+        _summed(excluded),
         outcomes.lag_days,
     )
 
 
 def snapshot(history: History, config: ServiceConfig, catalogue: Catalogue, as_of: datetime, over: Mapper) -> Snapshot:
     """The caseloads at `as_of` with their features, from what was known then and nothing that became known later."""
-    teams = counts_of_teams(history, config, catalogue, [as_of], as_of, over)
-    work = partial(_caseload, history, config, catalogue, as_of, teams)
-    frames, members, excluded, details, newest = zip(*map_buckets(over, work, range(history.buckets)), strict=True)
+    work = partial(_caseload, history, config, catalogue, as_of)
+    built, members, excluded, details, newest = zip(*map_buckets(over, work, range(history.buckets)), strict=True)
     known = [moment for moment in newest if moment is not None]
     if not known:
         message = (
             "A list needs a history; nothing in it was known by this cut. Ingest extracts first, or correct --as-of."
         )
         raise NotReadyError(message)
-    return Snapshot(as_of, _stacked(frames), _stacked(members), _summed(excluded), _stacked(details), max(known))
+    frame = finished(built, catalogue)
+    return Snapshot(as_of, frame, _stacked(members), _summed(excluded), _stacked(details), max(known))
 
 
-def counts_of_teams(
-    history: History,
-    config: ServiceConfig,
-    catalogue: Catalogue,
-    moments: Sequence[datetime],
-    known_by: datetime | None,
-    over: Mapper,
-) -> pd.DataFrame:
-    """What features of teams are made of, over all buckets; none where the catalogue has no such feature."""
-    events = (catalogue.events[name] for info in catalogue.of_teams for name in (info.of, info.among))
-    names = sorted({event.table for event in events})
-    if not names:
-        return added([])
-    work = partial(_team_counts, history, config, catalogue, moments, known_by, names)
-    return added(map_buckets(over, work, range(history.buckets)))
-
-
-def _team_counts(
-    history: History,
-    config: ServiceConfig,
-    catalogue: Catalogue,
-    moments: Sequence[datetime],
-    known_by: datetime | None,
-    names: Sequence[str],
-    bucket: int,
-) -> pd.DataFrame:
-    tables = history.read(bucket, known_by=known_by, names=names)
-    return team_counts(tables, moments, catalogue, config.zone)
+def finished(parts: Sequence[Part], catalogue: Catalogue) -> pd.DataFrame:
+    """The feature table of all buckets."""
+    counts = added([part.counts for part in parts])
+    return _stacked(finish(part, counts, catalogue) for part in parts)
 
 
 def _caseload(
-    history: History, config: ServiceConfig, catalogue: Catalogue, as_of: datetime, teams: pd.DataFrame, bucket: int
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, datetime | None]:
+    history: History, config: ServiceConfig, catalogue: Catalogue, as_of: datetime, bucket: int
+) -> tuple[Part, pd.DataFrame, pd.DataFrame, pd.DataFrame, datetime | None]:
     """One bucket's share of a `Snapshot`."""
     tables = history.read(bucket, known_by=as_of)
     members, excluded = caseload(tables, [as_of], config.caseload, config.zone)
-    frame = build(tables, _index(members), catalogue, config.zone, teams)
-    return frame, members, excluded, _details(tables, frame, as_of, config.zone), _newest(tables)
+    part = build_part(tables, _index(members), catalogue, config.zone, [as_of])
+    return part, members, excluded, _details(tables, part.keyed, as_of, config.zone), _newest(tables)
 
 
 def _blocks(
@@ -208,25 +182,18 @@ def _blocks(
     catalogue: Catalogue,
     as_of: datetime,
     wanted: dict[str, list[datetime]],
-    teams: pd.DataFrame,
     bucket: int,
-) -> list[tuple[str, pd.DataFrame, pd.DataFrame, pd.DataFrame]]:
-    """One bucket's share of a `Dataset`: part, features, memberships, exclusions."""
+) -> tuple[Part, pd.Series, pd.DataFrame, pd.DataFrame]:
+    """One bucket's share of a `Dataset`: features, the block that each row is in, memberships, exclusions."""
     tables = history.read(bucket, known_by=as_of)
-    return [(part, *_block(tables, config, catalogue, part, moments, teams)) for part, moments in wanted.items()]
-
-
-def _block(
-    tables: dict[str, pa.Table],
-    config: ServiceConfig,
-    catalogue: Catalogue,
-    part: str,
-    moments: Sequence[datetime],
-    teams: pd.DataFrame,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    every = config.periods.landmark_every if part == TRAIN else 1
-    members, excluded = caseload(tables, moments, config.caseload, config.zone, every)
-    return build(tables, _index(members), catalogue, config.zone, teams), members, excluded
+    every = {block: config.periods.landmark_every if block == TRAIN else 1 for block in wanted}
+    found = {b: caseload(tables, at, config.caseload, config.zone, every[b]) for b, at in wanted.items()}
+    rows = {block: _index(members) for block, (members, _) in found.items()}
+    named = np.repeat(list(rows), [len(index) for index in rows.values()])
+    cuts = [cut for block in wanted.values() for cut in block]
+    part = build_part(tables, _stacked(rows.values()), catalogue, config.zone, cuts)
+    members, excluded = ([frames[n] for frames in found.values()] for n in (0, 1))
+    return part, pd.Series(named, name="part", dtype=object), _stacked(members), _stacked(excluded)
 
 
 def _index(members: pd.DataFrame) -> pd.DataFrame:

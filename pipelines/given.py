@@ -1,19 +1,20 @@
 """A task set by somebody else: index rows, outcomes and assignment given as tables in place of the built-in ones."""
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from features.build import build
+from features.build import Part, build_part
 from features.catalogue import Catalogue
 from features.errors import SourceError
 from features.labels import given_labels
 from features.sources.task import FrameKind, FrameSpec, read_frame
 from features.windows import HORIZON_DAYS
 from models.splits import given_split, temporal_split
-from pipelines.building import Dataset, counts_of_teams
+from pipelines.building import Dataset, finished
 from pipelines.config import TaskConfig
 from pipelines.mapping import map_buckets
 from pipelines.service import Service
@@ -46,18 +47,17 @@ def _features(service: Service, rows: pd.DataFrame, tell: Callable[[str], None])
     history = service.history
     cuts = [moment.to_pydatetime() for moment in rows["as_of"].unique()]
     shares = [(bucket, rows[rows["person_id"] % history.buckets == bucket]) for bucket in range(history.buckets)]
+    work = partial(_of_bucket, history, service.catalogue, service.config.zone, cuts)
     with service.workers() as over:
-        teams = counts_of_teams(history, service.config, service.catalogue, cuts, None, over)
-        work = partial(_of_bucket, history, service.catalogue, service.config.zone, teams)
-        frames = map_buckets(over, work, shares, lambda done: tell(f"features of bucket {done} of {len(shares)}"))
-    return pd.concat(frames, ignore_index=True).sort_values(["as_of", "person_id"], ignore_index=True)
+        parts = map_buckets(over, work, shares, lambda done: tell(f"features of bucket {done} of {len(shares)}"))
+    return finished(parts, service.catalogue).sort_values(["as_of", "person_id"], ignore_index=True)
 
 
 def _of_bucket(
-    history: History, catalogue: Catalogue, zone: str, teams: pd.DataFrame, share: tuple[int, pd.DataFrame]
-) -> pd.DataFrame:
+    history: History, catalogue: Catalogue, zone: str, cuts: list[datetime], share: tuple[int, pd.DataFrame]
+) -> Part:
     bucket, rows = share
-    return build(history.read(bucket), rows, catalogue, zone, teams)
+    return build_part(history.read(bucket), rows, catalogue, zone, cuts)
 
 
 def _parts(service: Service, task: TaskConfig, frame: pd.DataFrame) -> pd.Series:

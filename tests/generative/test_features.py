@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from naive_features import Naive
 from sql_features import sql_features
 
-from features.build import build, window_starts
+from features.build import build, build_part, finish, window_starts
 from features.catalogue import load_catalogue
 from features.history import empty_history
 from features.schema import TABLES, history_schema
-from features.teams import added, team_counts
+from features.teams import added
 from features.vocabulary import AGGREGATES
 from features.windows import HORIZON_DAYS
 
@@ -144,8 +144,7 @@ def index_of(pairs, start):
 def features(rows, index):
     """The table as the pipeline makes it: each team's counts over everyone, then the features of the rows."""
     history = tables(rows)
-    counts = team_counts(history, list(index["as_of"]), CATALOGUE, ZONE)
-    return build(history, index, CATALOGUE, ZONE, counts)
+    return build(history, index, CATALOGUE, ZONE)
 
 
 def is_a(row, event):
@@ -211,12 +210,10 @@ def test_buckets_do_not_matter(draw):
     rows, index = histories(drawn_world, start), index_of(pairs, start)
     moments = list(index["as_of"])
     parts = [{name: [r for r in t if r["person_id"] % 2 == odd] for name, t in rows.items()} for odd in (0, 1)]
-    counts = added([team_counts(tables(part), moments, CATALOGUE, ZONE) for part in parts])
-    pieces = [
-        build(tables(part), mine, CATALOGUE, ZONE, counts)
-        for odd, part in enumerate(parts)
-        if len(mine := index[index["person_id"] % 2 == odd])
-    ]
+    halves = [index[index["person_id"] % 2 == odd] for odd in (0, 1)]
+    made = [build_part(tables(part), mine, CATALOGUE, ZONE, moments) for part, mine in zip(parts, halves, strict=True)]
+    counts = added([part.counts for part in made])
+    pieces = [finish(part, counts, CATALOGUE) for part in made]
     together = index.merge(pd.concat(pieces), on=["person_id", "as_of"])
     pd.testing.assert_frame_equal(features(rows, index), together)
 
