@@ -8,7 +8,7 @@ were in force at the cut. Values are whole ten-thousandths, so that sums are exa
 any order.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,162 +28,104 @@ DAY = 86_400_000_000.0
 """Microseconds in a day; every moment here is microseconds since 1970."""
 
 COUNT, DISTINCT_DAYS, DAYS_SINCE, DAYS_SINCE_FIRST, LONGEST_GAP, CADENCE, DECAYED = range(7)
+OF_MOMENTS = ("count", "distinct_days", "days_since", "days_since_first", "longest_gap", "cadence", "decayed")
 SUM, MEAN, LEAST, MOST, FIRST, LAST, SLOPE, DECAYED_MEAN = range(10, 18)
+OF_VALUES = ("sum", "mean", "min", "max", "first", "last", "slope", "decayed_mean")
 SHARE, RUN, CHANGE, RATE, RATIO = range(20, 25)
-KINDS = {
-    "count": COUNT,
-    "open": COUNT,
-    "distinct_days": DISTINCT_DAYS,
-    "days_since": DAYS_SINCE,
-    "days_since_first": DAYS_SINCE_FIRST,
-    "longest_gap": LONGEST_GAP,
-    "cadence": CADENCE,
-    "decayed": DECAYED,
-    "sum": SUM,
-    "mean": MEAN,
-    "min": LEAST,
-    "max": MOST,
-    "first": FIRST,
-    "last": LAST,
-    "slope": SLOPE,
-    "decayed_mean": DECAYED_MEAN,
-    "share": SHARE,
-    "run": RUN,
-    "change": CHANGE,
-    "rate": RATE,
-    "ratio": RATIO,
-}
+OF_TWO = ("share", "run", "change", "rate", "ratio")
+NAMED = ((COUNT, OF_MOMENTS), (SUM, OF_VALUES), (SHARE, OF_TWO))
+KINDS = {"open": COUNT} | {name: first + n for first, names in NAMED for n, name in enumerate(names)}
 
 
-class Streams(NamedTuple):
-    """What the pass reads of events: streams one behind the other, `begins[s]` to `begins[s + 1]`, each in the order of
-    person and moment. Bit `n` of an event's `bits` says that it is of code `codes[s] + n`; its value for a code is
-    `value[event + shift[code]]`, none where the shift is `NO_VALUE`. Only the first `brief` streams are of events that
-    tell since when a person is known; the rest are of what lasts."""
-
-    begins: Ints
-    codes: Ints
-    at: Ints
-    known_from: Ints
-    known_to: Ints
-    bits: Bits
-    value: Ints
-    shift: Ints
-    brief: int
+compiled: Any = njit(cache=True, nogil=True, _nrt=False)  # type: ignore[call-overload]
+inlined: Any = njit(nogil=True, _nrt=False, forceinline=True)  # type: ignore[call-overload]
+"""Calls that pass arrays, and counting who holds them, would cost more than what is done here with a handful of
+events: so everything is compiled into one function, and nothing in it makes an array."""
 
 
-class Program(NamedTuple):
-    """What to compute: each feature's column, kind (of `KINDS`), code, window (its place among the row's starts), the
-    other code (of share and run), the other window (of change and ratio), the window's days, and the half-life in
-    microseconds. reach: for each stream the longest window that a feature of it has, or -1; known: the window over
-    which a person may have been known."""
-
-    column: Ints
-    kind: Ints
-    code: Ints
-    window: Ints
-    other: Ints
-    against: Ints
-    days: Floats
-    half_life: Floats
-    reach: Ints
-    known: int
-
-
-@njit(cache=True, nogil=True)
-def slices(begins, person, people):  # type: ignore[no-untyped-def]
-    """For each of the sorted `people` and each stream, where the person's events begin and end."""
-    streams = len(begins) - 1
-    first, last = np.zeros((len(people), streams), np.int64), np.zeros((len(people), streams), np.int64)
-    for s in range(streams):
-        e, end = begins[s], begins[s + 1]
-        for p in range(len(people)):
-            while e < end and person[e] < people[p]:
-                e += 1
-            first[p, s] = e
-            while e < end and person[e] == people[p]:
-                e += 1
-            last[p, s] = e
-    return first, last
-
-
-@njit(cache=True, nogil=True)
-def fill(out, place, first, last, cuts, starts, midnights, streams, what):  # type: ignore[no-untyped-def]
-    """Every feature of every row. `place` is the row's person in `first` and `last`.
-
-    Each code has room for the most events that any person has in a stream; what a row gathers of it lies at its
-    beginning, newest first, so that a window is a prefix and `ends` says how far it goes.
-    """
-    room, codes = max(1, (last - first).max()), len(streams.shift)
-    ats, values = np.empty(codes * room, np.int64), np.empty(codes * room, np.int64)
-    ends, sizes = np.zeros((codes, starts.shape[1]), np.int64), np.zeros(codes, np.int64)
-    needs_since = np.any(what.kind >= RATE)
+@compiled
+def fill(out, place, first, last, cuts, starts, midnights, streams, program, scratch):  # type: ignore[no-untyped-def]
+    """Every feature of every row. `place` is the row's person in `first` and `last`, which say where the person's
+    events of each stream begin and end; the last three are the fields of `events.Streams`, `kernel.Program` and
+    `kernel.Scratch`, in their order."""
+    _, codes, at, known_from, known_to, bits, value, shift, brief = streams
+    column, kind, code, window, other, against, days, half_life, reach, known = program
+    room, ats, values, sizes, ends = scratch
     for row in range(len(place)):
-        p, cut, since = place[row], cuts[row], cuts[row]
-        for s in range(len(what.reach)):
-            if what.reach[s] >= 0:
-                end = _ahead(streams.at, first[p, s], last[p, s], cut)
-                _gather(ats, values, ends, sizes, room, s, first[p, s], end, cut, starts[row], what.reach[s], streams)
-        if needs_since:
-            since = _since(first[p], last[p], starts[row, what.known], cut, streams)
-        _finish(out[row], cut, since, starts[row], ats, values, ends, room, midnights, what)
+        p, cut = place[row], cuts[row]
+        for s in range(len(reach)):
+            end, w = _ahead(at, first[p, s], last[p, s], cut), 0
+            _clear(sizes, codes[s], codes[s + 1], room)
+            for e in range(end - 1, first[p, s] - 1, -1):
+                w = _closed(ends, sizes, codes[s], codes[s + 1], starts, row, w, reach[s], at[e])
+                if w > reach[s]:
+                    break
+                if known_from[e] <= cut < known_to[e]:
+                    _take(ats, values, sizes, codes[s], bits[e], at[e], value, shift, e)
+            _closed(ends, sizes, codes[s], codes[s + 1], starts, row, w, reach[s], NO_VALUE)
+        since = _since(first, last, p, starts[row, known], cut, at, known_from, known_to, brief) if known >= 0 else cut
+        for f in range(len(kind)):
+            c, o, w, wide, life = code[f], other[f], window[f], against[f], half_life[f]
+            begin, end, widely, other_begin, other_end = c * room, ends[c, w], ends[c, wide], o * room, ends[o, w]
+            covered = (cut - max(since, starts[row, wide])) / DAY
+            out[row, column[f]] = _figure(
+                kind[f], cut, ats, values, begin, end, widely, other_begin, other_end, midnights, life, days[f], covered
+            )
 
 
-@njit(cache=True, nogil=True)
-def _gather(ats, values, ends, sizes, room, s, first, end, cut, starts, reach, streams):  # type: ignore[no-untyped-def]
-    """Put the events of one stream that are in force at the cut into the room of each of their codes, and mark where
-    each window ends there."""
-    first_code, last_code = streams.codes[s], streams.codes[s + 1]
+@inlined
+def _clear(sizes, first_code, last_code, room):  # type: ignore[no-untyped-def]
     for c in range(first_code, last_code):
         sizes[c] = c * room
-    w = 0
-    for e in range(end - 1, first - 1, -1):
-        while w <= reach and streams.at[e] < starts[w]:
-            ends[first_code:last_code, w] = sizes[first_code:last_code]
-            w += 1
-        if w > reach:
-            return
-        if streams.known_from[e] <= cut < streams.known_to[e]:
-            bits = streams.bits[e]
-            while bits:
-                c = first_code + np.int64(lowest(bits))
-                ats[sizes[c]] = streams.at[e]
-                values[sizes[c]] = streams.value[e + streams.shift[c]] if streams.shift[c] != NO_VALUE else NO_VALUE
-                sizes[c] += 1
-                bits &= bits - np.uint64(1)
-    for later in range(w, reach + 1):
-        ends[first_code:last_code, later] = sizes[first_code:last_code]
 
 
-@njit(cache=True, nogil=True)
-def _finish(out, cut, since, starts, at, value, ends, room, midnights, what):  # type: ignore[no-untyped-def]
-    """A row's features from what was gathered."""
-    for f in range(len(what.kind)):
-        kind, c, w, o = what.kind[f], what.code[f], what.window[f], what.other[f]
-        begin, end, wide = c * room, ends[c, w], ends[c, what.against[f]]
-        if kind == COUNT:
-            out[what.column[f]] = end - begin
-        elif kind < SUM:
-            out[what.column[f]] = _of_moments(kind, cut, at, begin, end, midnights, what.half_life[f])
-        elif kind < SHARE:
-            out[what.column[f]] = _of_values(kind, cut, at, value, begin, end, what.half_life[f])
-        elif kind <= CHANGE:
-            out[what.column[f]] = _of_two(kind, at, value, begin, end, wide, o * room, ends[o, w])
-        else:
-            covered = (cut - max(since, starts[what.against[f]])) / DAY
-            out[what.column[f]] = _covered(kind, end - begin, wide - begin, what.days[f], covered)
+@inlined
+def _figure(  # type: ignore[no-untyped-def]
+    kind, cut, at, value, begin, end, wide, other_begin, other_end, midnights, half_life, days, covered
+):
+    """One feature of what was gathered for a row."""
+    if kind == COUNT:
+        return np.float64(end - begin)
+    if kind < SUM:
+        return _of_moments(kind, cut, at, begin, end, midnights, half_life)
+    if kind < SHARE:
+        return _of_values(kind, cut, at, value, begin, end, half_life)
+    if kind < CHANGE:
+        return _of_two(kind, at, begin, end, other_begin, other_end)
+    if kind == CHANGE:
+        return _last(at, value, begin, end) - _mean(value, begin, wide)
+    return _covered(kind, end - begin, wide - begin, days, covered)
 
 
-@njit(cache=True, nogil=True)
-def _of_two(kind, at, value, begin, end, wide, other_begin, other_end):  # type: ignore[no-untyped-def]
+@inlined
+def _closed(ends, sizes, first_code, last_code, starts, row, w, reach, at):  # type: ignore[no-untyped-def]
+    """Mark where the windows end that begin after `at`; the first that does not."""
+    while w <= reach and at < starts[row, w]:
+        for c in range(first_code, last_code):
+            ends[c, w] = sizes[c]
+        w += 1
+    return w
+
+
+@inlined
+def _take(ats, values, sizes, first_code, bits, at, value, shift, e):  # type: ignore[no-untyped-def]
+    """Put an event into the room of each of its codes."""
+    while bits:
+        c = first_code + np.int64(lowest(bits))
+        ats[sizes[c]] = at
+        values[sizes[c]] = value[e + shift[c]] if shift[c] != NO_VALUE else NO_VALUE
+        sizes[c] += 1
+        bits &= bits - np.uint64(1)
+
+
+@inlined
+def _of_two(kind, at, begin, end, other_begin, other_end):  # type: ignore[no-untyped-def]
     if kind == SHARE:
         return (end - begin) / (other_end - other_begin) if other_end > other_begin else np.nan
-    if kind == RUN:
-        return _run(at, begin, end, other_begin, other_end)
-    return _last(at, value, begin, end) - _mean(value, begin, wide)
+    return _run(at, begin, end, other_begin, other_end)
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _ahead(at, first, last, cut):  # type: ignore[no-untyped-def]
     """The place of the first event at or after the cut."""
     while first < last:
@@ -195,21 +137,21 @@ def _ahead(at, first, last, cut):  # type: ignore[no-untyped-def]
     return first
 
 
-@njit(cache=True, nogil=True)
-def _since(first, last, start, cut, streams):  # type: ignore[no-untyped-def]
+@inlined
+def _since(first, last, p, start, cut, at, known_from, known_to, brief):  # type: ignore[no-untyped-def]
     """The moment of the person's oldest event that is in force and not before `start`, or the cut."""
     oldest = cut
-    for s in range(streams.brief):
-        for e in range(_ahead(streams.at, first[s], last[s], start), last[s]):
-            if streams.at[e] >= oldest:
+    for s in range(brief):
+        for e in range(_ahead(at, first[p, s], last[p, s], start), last[p, s]):
+            if at[e] >= oldest:
                 break
-            if streams.known_from[e] <= cut < streams.known_to[e]:
-                oldest = streams.at[e]
+            if known_from[e] <= cut < known_to[e]:
+                oldest = at[e]
                 break
     return oldest
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _of_moments(kind, cut, at, begin, end, midnights, half_life):  # type: ignore[no-untyped-def]
     if kind == DECAYED:
         return _decayed(cut, at, begin, end, half_life)
@@ -224,7 +166,7 @@ def _of_moments(kind, cut, at, begin, end, midnights, half_life):  # type: ignor
     return _longest_gap(at, begin, end) if kind == LONGEST_GAP else _cadence(cut, at, begin, end)
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _of_values(kind, cut, at, value, begin, end, half_life):  # type: ignore[no-untyped-def]
     if kind == SUM:
         return _sum(value, begin, end)
@@ -241,7 +183,7 @@ def _of_values(kind, cut, at, value, begin, end, half_life):  # type: ignore[no-
     return _least(value, begin, end) if kind == LEAST else _most(value, begin, end)
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _decayed(cut, at, begin, end, half_life):  # type: ignore[no-untyped-def]
     total = 0.0
     for e in range(begin, end):
@@ -249,7 +191,7 @@ def _decayed(cut, at, begin, end, half_life):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _distinct_days(at, begin, end, midnights):  # type: ignore[no-untyped-def]
     days, dawn = 0, FOREVER
     for e in range(begin, end):
@@ -259,7 +201,7 @@ def _distinct_days(at, begin, end, midnights):  # type: ignore[no-untyped-def]
     return float(days)
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _longest_gap(at, begin, end):  # type: ignore[no-untyped-def]
     """Days; between one event and the next."""
     longest = -1
@@ -268,14 +210,14 @@ def _longest_gap(at, begin, end):  # type: ignore[no-untyped-def]
     return longest / DAY if longest >= 0 else np.nan
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _cadence(cut, at, begin, end):  # type: ignore[no-untyped-def]
     """The time since the last event, in mean gaps between events."""
     span = at[begin] - at[end - 1]
     return (cut - at[begin]) * (end - begin - 1) / span if span else np.nan
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _sum(value, begin, end):  # type: ignore[no-untyped-def]
     total = 0
     for e in range(begin, end):
@@ -284,7 +226,7 @@ def _sum(value, begin, end):  # type: ignore[no-untyped-def]
     return total / SCALE
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _mean(value, begin, end):  # type: ignore[no-untyped-def]
     total, valued = 0, 0
     for e in range(begin, end):
@@ -294,7 +236,7 @@ def _mean(value, begin, end):  # type: ignore[no-untyped-def]
     return total / SCALE / valued if valued else np.nan
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _least(value, begin, end):  # type: ignore[no-untyped-def]
     least = FOREVER
     for e in range(begin, end):
@@ -303,7 +245,7 @@ def _least(value, begin, end):  # type: ignore[no-untyped-def]
     return least / SCALE if least < FOREVER else np.nan
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _most(value, begin, end):  # type: ignore[no-untyped-def]
     most = NO_VALUE
     for e in range(begin, end):
@@ -311,7 +253,7 @@ def _most(value, begin, end):  # type: ignore[no-untyped-def]
     return most / SCALE if most > NO_VALUE else np.nan
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _last(at, value, begin, end):  # type: ignore[no-untyped-def]
     """The newest value; the greatest of several at one moment."""
     found, moment = NO_VALUE, NO_VALUE
@@ -323,7 +265,7 @@ def _last(at, value, begin, end):  # type: ignore[no-untyped-def]
     return found / SCALE if found > NO_VALUE else np.nan
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _first(at, value, begin, end):  # type: ignore[no-untyped-def]
     """The oldest value; the least of several at one moment."""
     found, moment = FOREVER, FOREVER
@@ -335,7 +277,7 @@ def _first(at, value, begin, end):  # type: ignore[no-untyped-def]
     return found / SCALE if found < FOREVER else np.nan
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _moment(at, value, e, end):  # type: ignore[no-untyped-def]
     """How many values there are at the moment of event `e`, their sum, and the place of the next older moment."""
     valued, total, moment = 0, 0, at[e]
@@ -347,7 +289,7 @@ def _moment(at, value, e, end):  # type: ignore[no-untyped-def]
     return valued, total, e
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _slope(at, value, begin, end):  # type: ignore[no-untyped-def]
     """Least squares, per day, in one pass: days count from the newest value, and values from it, so that the sums stay
     as small as the spread they are taken from. Nothing where all values are of one moment."""
@@ -370,7 +312,7 @@ def _slope(at, value, begin, end):  # type: ignore[no-untyped-def]
     return (products - days * total / valued) / (squares - days * days / valued) / SCALE
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _decayed_mean(cut, at, value, begin, end, half_life):  # type: ignore[no-untyped-def]
     total, weights, e = 0.0, 0.0, begin
     while e < end:
@@ -381,7 +323,7 @@ def _decayed_mean(cut, at, value, begin, end, half_life):  # type: ignore[no-unt
     return total / SCALE / weights if weights else np.nan
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _run(at, begin, end, other_begin, other_end):  # type: ignore[no-untyped-def]
     """How many events are newer than the newest of the other kind."""
     until = at[other_begin] if other_end > other_begin else NO_VALUE
@@ -391,7 +333,7 @@ def _run(at, begin, end, other_begin, other_end):  # type: ignore[no-untyped-def
     return float(run)
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _covered(kind, count, long_count, days, covered):  # type: ignore[no-untyped-def]
     """Events per covered day; or the short window's count against what the long one's leads to expect.
 

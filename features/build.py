@@ -17,6 +17,11 @@ from features.table import KEYS, FeatureInfo
 from features.teams import team_counts, team_shares, teams_of
 from features.windows import shift_moments
 
+COLUMNS = {
+    "people": ("birth_date", "sex", "deprivation_decile", "care_home"),
+    "referrals": ("team_id", "received_at", "closed_at"),
+}
+"""What facts about the person, and whose teams' they are, are made from, by table; `Catalogue.columns` has the rest."""
 NO_TEAMS = pd.DataFrame({"row": pd.Series(dtype="int64"), "team_id": pd.Series(dtype=object)})
 IN_FORCE = "o.known_from <= l.as_of and (o.known_to is null or l.as_of < o.known_to)"
 
@@ -39,7 +44,7 @@ class Part:
 def build(tables: Mapping[str, pa.Table], index: pd.DataFrame, catalogue: Catalogue, zone: str) -> pd.DataFrame:
     """One row of features for each (person_id, as_of) of `index`, in its order, as `catalogue.contract` says, from the
     tables of everyone. A null means that nothing was known to make the feature of."""
-    part = build_part(tables, index, catalogue, zone, list(index["as_of"]))
+    part = build_part(tables, index, catalogue, zone, list(index["as_of"].unique()))
     return finish(part, part.counts, catalogue)
 
 

@@ -18,14 +18,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from features.errors import ConfigError, nearest
 from features.frames import connect
 from features.history import empty_history
-from features.schema import TABLES
+from features.schema import ENDS, TABLES
 from features.table import Contract, FeatureInfo, make_contract
 from features.vocabulary import AGGREGATES, DIRECTIONS, FADED_AFTER, PERSONAL
 
 DEFINITIONS = "1"
 """To be raised whenever the code changes what an aggregate or a personal fact means: models then refuse old tables."""
-ENDS = {"referrals": "closed_at", "stays": "discharged_at"}
-"""Tables whose rows last, and the column that says until when."""
 PLACEHOLDER = re.compile(r"\{(\w+)(?::([^}]*))?\}")
 
 
@@ -162,6 +160,18 @@ class Catalogue(_Data):
     def of_teams(self) -> list[FeatureInfo]:
         """The features of teams rather than of people."""
         return [info for info in self.infos() if info.aggregate == "team_share"]
+
+    @property
+    def columns(self) -> dict[str, set[str]]:
+        """For each table, which of its own columns the events look at."""
+        looked: dict[str, set[str]] = {name: set() for name in TABLES}
+        for event in self.events.values():
+            words = set(re.findall(r"\w+", f"{event.where} {event.value} {event.moment}"))
+            looked[event.table] |= words & set(TABLES[event.table].names)
+        for info in self.of_teams:
+            for name in (info.of, info.among):
+                looked[self.events[name].table].add("team_id")
+        return looked
 
     def sentence(self, family: str, row: Mapping[str, float], cut_share: float = 0.0) -> str:
         """What a nurse would say of this family as a reason, given the row's features; empty where it is none.

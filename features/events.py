@@ -6,19 +6,37 @@ held once, with a bit for every event that it is.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numba import njit
 
-from features.aggregates import FOREVER, NO_VALUE, SCALE, Bits, Ints, Streams
-from features.catalogue import ENDS, Catalogue, Event
+from features.aggregates import FOREVER, NO_VALUE, SCALE, Bits, Ints
+from features.catalogue import Catalogue, Event
 from features.frames import query
+from features.runs import in_order
+from features.schema import ENDS
 from features.table import FeatureInfo
 
 BITS = 64
+
+
+class Streams(NamedTuple):
+    """What the pass reads of events: streams one behind the other, `begins[s]` to `begins[s + 1]`, each in the order of
+    person and moment. Bit `n` of an event's `bits` says that it is of code `codes[s] + n`; its value for a code is
+    `value[event + shift[code]]`, none where the shift is `NO_VALUE`. Only the first `brief` streams are of events that
+    tell since when a person is known; the rest are of what lasts."""
+
+    begins: Ints
+    codes: Ints
+    at: Ints
+    known_from: Ints
+    known_to: Ints
+    bits: Bits
+    value: Ints
+    shift: Ints
+    brief: int
 
 
 @dataclass(frozen=True)
@@ -171,17 +189,8 @@ def _shifts(found: Sequence[Stream], catalogue: Catalogue, begins: Ints) -> Ints
 
 def _in_order(stream: Stream) -> Stream:
     """By person and moment, as a compacted store's rows lie already."""
-    if _sorted(stream.person, stream.at):
-        return stream
-    return stream.taken(np.lexsort((stream.at, stream.person)))
-
-
-@njit(cache=True, nogil=True)
-def _sorted(person, at):  # type: ignore[no-untyped-def]
-    for e in range(1, len(at)):
-        if person[e] < person[e - 1] or (person[e] == person[e - 1] and at[e] < at[e - 1]):
-            return False
-    return True
+    order = in_order(np.stack((stream.person, stream.at)))
+    return stream if order is None else stream.taken(order)
 
 
 def _whole(column: pa.ChunkedArray) -> Ints:

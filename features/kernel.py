@@ -8,17 +8,19 @@ stream; a window is then a prefix of what was gathered, and each feature is one 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from features.aggregates import KINDS, Floats, Ints, Program, fill, slices
+from features.aggregates import KINDS, NO_VALUE, Floats, Ints, compiled, fill
 from features.events import Events, code_of
 from features.table import FeatureInfo
 from features.windows import DAY, midnights, shift_moments
 
 EVER = 0
 """The window of features that have no look-back: what lasts counts whenever it began."""
-NEVER = np.iinfo(np.int64).min
+NEVER = NO_VALUE + 1
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,41 @@ class Rows:
     days: tuple[int, ...]
 
 
+class Program(NamedTuple):
+    """What to compute: each feature's column, kind (of `KINDS`), code, window (its place among the row's starts), the
+    other code (of share and run), the other window (of change and ratio), the window's days, and the half-life in
+    microseconds. reach: for each stream the longest window that a feature of it has, or -1; known: the window over
+    which a person may have been known, or -1 where no feature asks."""
+
+    column: Ints
+    kind: Ints
+    code: Ints
+    window: Ints
+    other: Ints
+    against: Ints
+    days: Floats
+    half_life: Floats
+    reach: Ints
+    known: int
+
+
+class Scratch(NamedTuple):
+    """Where the pass puts what it gathers for a row. Each code has `room` for the most events that anyone has in a
+    stream: its moments and values, newest first, lie from `code * room` to `sizes[code]`, so that a window is a prefix
+    of them, which `ends[code, window]` ends."""
+
+    room: int
+    at: Ints
+    value: Ints
+    sizes: Ints
+    ends: Ints
+
+
 def index_rows(person: Ints, as_of: Ints, infos: Sequence[FeatureInfo], zone: str) -> Rows:
     """The rows of these people and cuts (microseconds since 1970), with the windows of `infos`."""
     lengths = {length for info in infos for length in (info.days, info.against)}
     days = (*sorted(lengths - {EVER}), EVER)
-    cuts, place = np.unique(as_of, return_inverse=True)
+    place, cuts = pd.factorize(as_of)
     starts = [shift_moments(cuts, -length, zone) if length != EVER else np.full(len(cuts), NEVER) for length in days]
     return Rows(person, as_of, np.column_stack(starts)[place], days)
 
@@ -59,7 +91,7 @@ def program(infos: Sequence[FeatureInfo], columns: Sequence[int], events: Events
         np.array([info.days for info in infos], np.float64),
         np.array([info.half_life * DAY for info in infos], np.float64),
         reach,
-        max(len(days) - 2, 0),
+        len(days) - 2 if any(info.aggregate in ("rate", "ratio") for info in infos) else -1,
     )
 
 
@@ -71,9 +103,33 @@ def _other(info: FeatureInfo, codes: Mapping[str, int]) -> int:
 def compute(out: Floats, events: Events, rows: Rows, what: Program, zone: str) -> None:
     """Put the program's features of every row into their columns of `out`, NaN where there is nothing to make one of.
     Days are those of `zone`."""
-    people, place = np.unique(rows.person, return_inverse=True)
-    first, last = slices(events.streams.begins, events.person, people)
+    streams, (people, place) = events.streams, np.unique(rows.person, return_inverse=True)
+    first, last = np.zeros((2, len(people), len(what.reach)), np.int64)
+    _slices(first, last, streams.begins, events.person, people)
+    room, codes = max(1, int((last - first).max())), len(streams.shift)
+    scratch = Scratch(
+        room,
+        np.empty(codes * room, np.int64),
+        np.empty(codes * room, np.int64),
+        np.zeros(codes, np.int64),
+        np.zeros((codes, len(rows.days)), np.int64),
+    )
     calendar = np.empty(0, np.int64)
     if KINDS["distinct_days"] in what.kind:
-        calendar = midnights(int(rows.starts[:, what.known].min()), int(rows.as_of.max()), zone)
-    fill(out, place.astype(np.int64), first, last, rows.as_of, rows.starts, calendar, events.streams, what)
+        calendar = midnights(int(rows.starts[:, :-1].min()), int(rows.as_of.max()), zone)
+    tables = tuple(streams), tuple(what), tuple(scratch)  # compiled code that is kept on disk must not name our classes
+    fill(out, place.astype(np.int64), first, last, rows.as_of, rows.starts, calendar, *tables)
+
+
+@compiled
+def _slices(first, last, begins, person, people):  # type: ignore[no-untyped-def]
+    """For each of the sorted `people` and each stream, where the person's events begin and end."""
+    for s in range(len(begins) - 1):
+        e, end = begins[s], begins[s + 1]
+        for p in range(len(people)):
+            while e < end and person[e] < people[p]:
+                e += 1
+            first[p, s] = e
+            while e < end and person[e] == people[p]:
+                e += 1
+            last[p, s] = e

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
 from math import ceil
+from typing import TypedDict
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -12,12 +13,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from features import build as facts
+from features import cohort as caseloads
 from features.build import Part, build_part, finish
 from features.catalogue import Catalogue
 from features.cohort import caseload
 from features.errors import NotReadyError
 from features.history import merged
 from features.labels import admission_lag_days, deaths_known, inpatient_spells, label
+from features.schema import TABLES
 from features.teams import added
 from features.windows import HORIZON_DAYS, cuts, shift_days
 from models.splits import CALIBRATE, TEST, TRAIN, temporal_split
@@ -25,7 +29,8 @@ from pipelines.config import ServiceConfig
 from pipelines.mapping import Mapper, map_buckets
 from pipelines.store import History
 
-EVENT_TABLES = ("people", "referrals", "contacts", "observations", "stays", "attendances")
+DAYS_APART = 2
+"""Days before a visit on which what was recorded on its calendar day may lie."""
 WARM_UP_DAYS = 30
 """Days after the history's first contact before the first training cut: before that everyone looks new."""
 
@@ -166,11 +171,26 @@ def finished(parts: Sequence[Part], catalogue: Catalogue) -> pd.DataFrame:
     return _stacked(finish(part, counts, catalogue) for part in parts)
 
 
+class Needed(TypedDict):
+    """What of the history to read: columns by table, and the moment since which."""
+
+    columns: dict[str, set[str]]
+    since: datetime
+
+
+def needed(config: ServiceConfig, catalogue: Catalogue, cuts: Sequence[datetime]) -> Needed:
+    """What caseloads and features at these cuts look at: no more columns, and no more of the past, has to be read."""
+    parts = (catalogue.columns, caseloads.COLUMNS, facts.COLUMNS)
+    columns = {name: {column for part in parts for column in part.get(name, ())} for name in TABLES}
+    longest = max(catalogue.longest, config.caseload.longest)
+    return Needed(columns=columns, since=shift_days(min(cuts), -longest - DAYS_APART, config.zone))
+
+
 def _caseload(
     history: History, config: ServiceConfig, catalogue: Catalogue, as_of: datetime, bucket: int
 ) -> tuple[Part, pd.DataFrame, pd.DataFrame, pd.DataFrame, datetime | None]:
     """One bucket's share of a `Snapshot`."""
-    tables = history.read(bucket, known_by=as_of)
+    tables = history.read(bucket, known_by=as_of, **needed(config, catalogue, [as_of]))
     members, excluded = caseload(tables, [as_of], config.caseload, config.zone)
     part = build_part(tables, _index(members), catalogue, config.zone, [as_of])
     return part, members, excluded, _details(tables, part.keyed, as_of, config.zone), _newest(tables)
@@ -185,12 +205,12 @@ def _blocks(
     bucket: int,
 ) -> tuple[Part, pd.Series, pd.DataFrame, pd.DataFrame]:
     """One bucket's share of a `Dataset`: features, the block that each row is in, memberships, exclusions."""
-    tables = history.read(bucket, known_by=as_of)
+    cuts = [cut for block in wanted.values() for cut in block]
+    tables = history.read(bucket, known_by=as_of, **needed(config, catalogue, cuts))
     every = {block: config.periods.landmark_every if block == TRAIN else 1 for block in wanted}
     found = {b: caseload(tables, at, config.caseload, config.zone, every[b]) for b, at in wanted.items()}
     rows = {block: _index(members) for block, (members, _) in found.items()}
     named = np.repeat(list(rows), [len(index) for index in rows.values()])
-    cuts = [cut for block in wanted.values() for cut in block]
     part = build_part(tables, _stacked(rows.values()), catalogue, config.zone, cuts)
     members, excluded = ([frames[n] for frames in found.values()] for n in (0, 1))
     return part, pd.Series(named, name="part", dtype=object), _stacked(members), _stacked(excluded)

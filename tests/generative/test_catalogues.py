@@ -72,7 +72,7 @@ def history(draw, path, newest):
 
 
 @pytest.mark.parametrize("path", CATALOGUES, ids=lambda path: path.stem)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.data())
 def test_every_feature_of_the_catalogue_is_what_sql_makes_of_it(path, data):
     catalogue = load_catalogue(path.read_text(encoding="utf-8"), path.name)

@@ -156,7 +156,7 @@ def is_a(row, event):
     return event in {row["code"], "both", "any"}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(drawn)
 def test_three_ways_to_the_same_figures(draw):
     drawn_world, pairs, start = draw
@@ -183,7 +183,7 @@ def strays(rows, index):
         yield stray | {"known_from": first - timedelta(days=30), "known_to": first}
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(drawn, st.randoms(use_true_random=False))
 def test_what_does_not_matter(draw, random):
     """Row order, other people, what is older than the look-back, what is known later or no longer, and company."""
@@ -203,7 +203,7 @@ def test_what_does_not_matter(draw, random):
         pd.testing.assert_frame_equal(made.iloc[[number]].reset_index(drop=True), alone)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(drawn)
 def test_buckets_do_not_matter(draw):
     drawn_world, pairs, start = draw
@@ -218,7 +218,7 @@ def test_buckets_do_not_matter(draw):
     pd.testing.assert_frame_equal(features(rows, index), together)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(drawn)
 def test_shifting_everything_by_whole_weeks_within_one_season_shifts_nothing(draw):
     drawn_world, pairs, _ = draw
@@ -228,7 +228,7 @@ def test_shifting_everything_by_whole_weeks_within_one_season_shifts_nothing(dra
     pd.testing.assert_frame_equal(one[CATALOGUE.contract.names], other[CATALOGUE.contract.names])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(hours, min_size=1, max_size=8), st.integers(0, 240), st.sampled_from(NIGHTS))
 def test_features_and_label_never_share_an_event_and_tile(admitted, cut, start):
     """Of a stay's admission, the feature counts what is behind the cut and the label what is ahead of it."""
