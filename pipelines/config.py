@@ -1,6 +1,7 @@
 """The service's configuration: one YAML file, read whole, unknown keys refused."""
 
 import os
+import re
 from datetime import datetime, time
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -95,13 +96,14 @@ class RunConfig(_Section):
 
     by: Literal["threads", "processes", "dask"] = "threads"
     workers: int = Field(default=2, ge=1)
-    address: str = Field(default="", pattern=r"^((tcp|tls)://.+:\d+)?$")
+    address: str = ""
     patience: float = Field(default=60, gt=0)
 
     @model_validator(mode="after")
     def _cluster_has_an_address(self) -> "RunConfig":
-        if self.by == "dask" and not self.address:
-            message = "by: dask must come with its scheduler's address, such as tcp://host:8786; found none"
+        if self.by == "dask" and not re.fullmatch(r"(tcp|tls)://.+:\d+", self.address):
+            found = self.address or "none"
+            message = f"by: dask must come with its scheduler's address, such as tcp://host:8786; found {found}"
             raise ValueError(message)
         return self
 

@@ -42,10 +42,10 @@ def _worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
     return not isinstance(state.data, MinusNineError)
 
 
-def _task(step: Callable[P, R], retries: int = 0) -> Callable[P, R]:
+def _task(step: Callable[P, R], retries: int = 0, name: str = "") -> Callable[P, R]:
     """A step as a Prefect task whose result stays in memory. Only steps that are safe to repeat are retried."""
     made = task(
-        name=step.__name__,
+        name=name or step.__name__,
         retries=retries,
         retry_delay_seconds=RETRY_DELAYS[:retries],
         retry_condition_fn=_worth_retrying,
@@ -60,11 +60,12 @@ train_task = _task(steps.train)
 evaluate_task = _task(steps.evaluate)
 score_task = _task(steps.score, retries=2)
 publish_task = _task(steps.publish)
-bucket_task = _task(mapping.attempt)
+bucket_task = _task(mapping.attempt, name="bucket")
 
 
 def opened(run: RunConfig) -> AbstractContextManager[Mapper]:
-    """As `mapping.opened`; but what goes to a Dask cluster are Prefect tasks, which its pages show bucket by bucket.
+    """As `mapping.opened`; but what goes to a Dask cluster are Prefect tasks, which its pages show bucket by bucket. A
+    bucket's fault is the step's: that is where the pages show it.
 
     ConfigError where no Prefect server is running: each worker would start one of its own.
     """

@@ -13,13 +13,14 @@ from concurrent.futures import CancelledError, Executor, ProcessPoolExecutor, Th
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from hashlib import sha256
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from platform import python_version_tuple
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from features.errors import ConfigError, MinusNineError, RemoteError, WorkersError, place_of
 from pipelines.config import RunConfig
@@ -86,7 +87,7 @@ def by_pool(pool: Executor, work: Callable[[Item], Result], items: Sequence[Item
 def by_processes(pool: Executor, work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result]]:
     """A mapper. WorkersError where a process is ended from outside."""
     try:
-        for place, outcome in by_pool(pool, partial(attempt, footing(), pickle.dumps(work)), items):
+        for place, outcome in by_pool(pool, partial(attempt, footing(), _packed(work)), items):
             yield place, _of(outcome)
     except BrokenProcessPool:
         message = (
@@ -116,7 +117,7 @@ def by_cluster(
     Work goes out with every item and is not left with the workers: what a lost worker held alone could not be made
     again. Nor is it taken to be pure: what it reads may have changed since a call of the same words.
     """
-    payload = pickle.dumps(work)
+    payload = _packed(work)
     futures = [client.submit(call, footing(), payload, item, pure=False) for item in items]
     place = {future.key: number for number, future in enumerate(futures)}
     for future in _finished(client, futures, run):
@@ -129,11 +130,22 @@ def attempt(expected: dict[str, str], payload: bytes, item: Any) -> Any:
     """The result of the pickled work for `item`, or its fault, which quotes nothing of the item or the data."""
     try:
         _require(expected)
-        return pickle.loads(payload)(item)
+        return _unpacked(payload)(item)
     except MinusNineError as error:
         return Fault(error)
     except Exception as error:  # whatever it is, its own words may hold a cell
         return Fault(RemoteError(place_of(error)))
+
+
+def _packed(work: Callable[[Any], Any]) -> bytes:
+    return pickle.dumps((uuid4(), work))
+
+
+@lru_cache(maxsize=1)
+def _unpacked(payload: bytes) -> Callable[[Any], Any]:
+    """Once a call in each process, not once a bucket; never what an earlier call had, whatever it was given."""
+    work: Callable[[Any], Any] = pickle.loads(payload)[1]
+    return work
 
 
 @cache

@@ -3,10 +3,12 @@
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from features.errors import NotReadyError
+from pipelines.mapping import attempt
 
 
 def doubled(item: int) -> int:
@@ -30,6 +32,11 @@ def dies_once(flag: Path, work: Callable[[Any], Any], item: Any) -> Any:
     except FileExistsError:
         return work(item)
     return dies(item)
+
+
+def attempt_dying_once(expected: dict[str, str], payload: bytes, item: Any) -> Any:
+    """As `mapping.attempt`; but whoever comes first is killed. The flag lies where the worker does."""
+    return dies_once(Path("flow-died"), partial(attempt, expected, payload), item)
 
 
 def dies(_item: Any) -> None:
