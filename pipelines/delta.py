@@ -74,11 +74,11 @@ def _writer(columns: dict[str, ColumnProperties]) -> WriterProperties:
     return WriterProperties(compression="ZSTD", max_row_group_size=ROWS_IN_GROUP, column_properties=columns)
 
 
-def crowded(path: Path, most: int, partitions: Sequence[str] = ()) -> list[tuple[Any, ...]]:
-    """The partitions of more than `most` files, by their values; a table without partitions is one, ()."""
+def file_counts(path: Path, partitions: Sequence[str] = ()) -> dict[tuple[Any, ...], int]:
+    """How many files each partition has, by its values; a table without partitions is one, ()."""
     files = pa.table(DeltaTable(str(path)).get_add_actions(flatten=True))
     counts = files.group_by([f"partition.{name}" for name in partitions]).aggregate([([], "count_all")])
-    return sorted(tuple(row.values())[:-1] for row in counts.to_pylist() if row["count_all"] > most)
+    return {tuple(row.values())[:-1]: row["count_all"] for row in counts.to_pylist()}
 
 
 def compact(path: Path) -> None:

@@ -58,7 +58,8 @@ LEDGER = pa.schema(
     ]
 )
 FILES_BEFORE_COMPACTION = 16
-"""So many files a bucket's period (or the ledger) may have before they become one."""
+FILES_OF_THE_PAST = 4
+"""So many files a bucket's period (or the ledger) may have before they become one, and one that is over."""
 PARTITIONS = ("bucket", "period")
 SPOKEN = "spoken"
 """row_id, batch: the rows of which a batch said what the history held already."""
@@ -113,7 +114,7 @@ class History:
                 {name: added for name, (added, _) in counts.items()},
                 {name: outdated for name, (_, outdated) in counts.items() if outdated},
             )
-            self._compact()
+            self._compact(period_of(batch.received_at))
             self._commit(batch, number, done, ingested_at)
             return done
 
@@ -294,18 +295,26 @@ class History:
         ledger = self.ledger()
         return [int(number) for number in ledger.loc[ledger["source"] == source, "batch"]]
 
-    def _compact(self) -> None:
-        """Keep files few, so that reading does not slow down with the number of days. What is visible stays on disk."""
+    def _compact(self, now: int) -> None:
+        """Keep files few, so that a day costs what it did however long the history. What is visible stays on disk."""
         visible = self._visible()
         for name in self._made():
-            crowded = delta.crowded(self._path(name), FILES_BEFORE_COMPACTION, PARTITIONS if name in TABLES else ())
-            for place in crowded:
-                if name in TABLES:
-                    self._sort_partition(TABLES[name], *place)
-                else:
-                    delta.compact(self._path(name))
-            if crowded:
+            crowded = sorted(self._crowded(name, now)) if name in TABLES else []
+            for bucket, period in crowded:
+                self._sort_partition(TABLES[name], bucket, period)
+            many = name not in TABLES and self._in_many_files(name)
+            if many:
+                delta.compact(self._path(name))
+            if many or crowded:
                 delta.vacuum(self._path(name), [visible[name]] if name in visible else [])
+
+    def _crowded(self, name: str, now: int) -> Iterator[tuple[int, int]]:
+        for (bucket, period), files in delta.file_counts(self._path(name), PARTITIONS).items():
+            if files > (FILES_OF_THE_PAST if period < now else FILES_BEFORE_COMPACTION):
+                yield bucket, period
+
+    def _in_many_files(self, name: str) -> bool:
+        return any(files > FILES_BEFORE_COMPACTION for files in delta.file_counts(self._path(name)).values())
 
     def _sort_partition(self, table: Table, bucket: int, period: int) -> None:
         inside = (pc.field("bucket") == bucket) & (pc.field("period") == period)
@@ -332,7 +341,7 @@ class History:
             "versions": json.dumps(at, sort_keys=True),
         }
         self._write("ledger", pa.Table.from_pylist([row], schema=LEDGER))
-        if delta.crowded(self._path("ledger"), FILES_BEFORE_COMPACTION):
+        if self._in_many_files("ledger"):
             delta.compact(self._path("ledger"))
             delta.vacuum(self._path("ledger"))
 
