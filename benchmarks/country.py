@@ -1,18 +1,25 @@
-"""People and events drawn straight into the history's tables, bucket by bucket, so that a country fits on one disk.
+"""People and events drawn straight into the history's files, bucket by bucket, for benchmarks of any size.
 
 Each person has about 66 events in the year before `LAST`: 44 contacts (a fifth of them first known as planned), 19
 observations, and now and then a stay, an attendance or a further referral. Half is known within the hour, a fifth only
 days later. Same seed, same bytes, whatever the number of people in other buckets.
 """
 
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from features.schema import TABLES, history_schema
+from features.history import ALWAYS, stored_schema
+from features.schema import ENDS, TABLES, history_schema
+from pipelines import delta
+from pipelines.store import LEDGER, PARTITIONS, History
 
+BUCKET = 15_000
+"""People in a bucket: about a million events in a year."""
 LAST = int(datetime(2026, 3, 31, 6, tzinfo=UTC).timestamp() * 1e6)
 MINUTE, DAY = 60_000_000, 86_400_000_000
 TEAMS = 40
@@ -20,6 +27,45 @@ CODES = ("news2", "pain", "weight", "waterlow", "frailty", "wound_worse", "onwar
 VALUES = {"news2": (3, 2), "pain": (3, 2), "weight": (72, 12), "waterlow": (15, 4), "frailty": (5, 1)}
 
 Ints = npt.NDArray[np.int64]
+
+
+def laid_down(folder: Path, people: int, seed: int, days: int = 365) -> tuple[History, int]:
+    """A history of so many people in `folder`, and how many rows it holds; drawn once, and found again from then on."""
+    buckets = max(1, round(people / BUCKET))
+    if not delta.exists(folder / "ledger"):
+        rows = 0
+        for bucket in range(buckets):
+            for name, versions in drawn(people_of(bucket, buckets, people), seed, days).items():
+                rows += versions.num_rows
+                delta.write(folder / name, stored(name, versions, bucket), PARTITIONS, ("person_id", "known_from"))
+        at = {name: delta.version(folder / name) for name in TABLES}
+        clock = datetime.fromtimestamp(LAST / 1e6, UTC)
+        row = {"batch": 1, "source": "drawn", "name": "drawn", "fingerprint": "drawn", "buckets": buckets, "rows": rows}
+        row |= dict.fromkeys(("received_at", "covers_to", "ingested_at"), clock) | {"versions": json.dumps(at)}
+        row |= {"added": "{}", "outdated": "{}"}
+        delta.write(folder / "ledger", pa.Table.from_pylist([row], schema=LEDGER))
+    history = History(folder)
+    return history, int(history.ledger()["rows"].iloc[0])
+
+
+def stored(name: str, versions: pa.Table, bucket: int) -> pa.Table:
+    """Versions as the store keeps them: without the ends that follow from one another, with what only it knows."""
+    size = versions.num_rows
+    times = [c.name for c in TABLES[name].columns if c.type == "time"]
+    moments = [versions[column].cast(pa.int64()).fill_null(0).to_numpy() for column in times]
+    months = np.max(moments, axis=0).astype("datetime64[us]").astype("datetime64[M]").astype(np.int64)
+    period = (1970 + months // 12) * 10 + months % 12 // 3 + 1
+    if name in ENDS:
+        period[versions[ENDS[name]].is_null().to_numpy()] = ALWAYS
+    if TABLES[name].at is None:
+        period[:] = ALWAYS
+    known = {"deleted": np.zeros(size, bool), "sequence": np.arange(size), "bucket": np.full(size, bucket)}
+    known |= {"period": period, "batch": np.ones(size), "content": np.arange(size), "moved": np.zeros(size, bool)}
+    known["row_id"] = versions["row_id"].to_numpy() + (bucket << 40)
+    return pa.table(
+        [cast(known[f.name], f.type) if f.name in known else versions[f.name] for f in stored_schema(TABLES[name])],
+        schema=stored_schema(TABLES[name]),
+    )
 
 
 def people_of(bucket: int, buckets: int, people: int) -> Ints:
@@ -105,7 +151,6 @@ class Draw:
         known = self.known(at)
         planned = np.flatnonzero(self.rng.random(len(at)) < 0.2)
         rows = np.sort(np.concatenate([np.arange(len(at)), planned]))
-        is_plan = np.concatenate([[False], rows[1:] == rows[:-1]])[::-1]
         is_plan = np.concatenate([rows[1:] == rows[:-1], [False]])
         outcome = self.rng.choice(5, len(at), p=(0.85, 0.05, 0.04, 0.03, 0.03))[rows]
         size = len(rows)

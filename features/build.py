@@ -17,11 +17,6 @@ from features.table import KEYS, FeatureInfo
 from features.teams import team_counts, team_shares, teams_of
 from features.windows import shift_moments
 
-COLUMNS = {
-    "people": ("birth_date", "sex", "deprivation_decile", "care_home"),
-    "referrals": ("team_id", "received_at", "closed_at"),
-}
-"""What facts about the person, and whose teams' they are, are made from, by table; `Catalogue.columns` has the rest."""
 NO_TEAMS = pd.DataFrame({"row": pd.Series(dtype="int64"), "team_id": pd.Series(dtype=object)})
 IN_FORCE = "o.known_from <= l.as_of and (o.known_to is null or l.as_of < o.known_to)"
 

@@ -24,6 +24,8 @@ from features.vocabulary import AGGREGATES, DIRECTIONS, FADED_AFTER, PERSONAL
 
 DEFINITIONS = "1"
 """To be raised whenever the code changes what an aggregate or a personal fact means: models then refuse old tables."""
+COMPARED = r"\b{}\b\s*(?:not\s+)?(?:in\s*\(([^)]*)\)|(?:=|<>|!=|is\s+(?:not\s+)?distinct\s+from)\s*'([^']*)')"
+"""How a condition compares a column with codes, in a list or singly."""
 PLACEHOLDER = re.compile(r"\{(\w+)(?::([^}]*))?\}")
 
 
@@ -32,7 +34,7 @@ class _Data(BaseModel):
 
 
 class Event(_Data):
-    """Rows of `table` that satisfy `where`, each at its `at` (default: the table's own moment), worth `value`.
+    """Rows of `table` that satisfy `where`, each at its column `at` (default: the table's own moment), worth `value`.
 
     words: what a nurse calls them, in the plural (default: the event's name).
     """
@@ -245,6 +247,9 @@ def _check_events(catalogue: Catalogue, where: str) -> None:
     """Bind every event's SQL against the history's own columns, so that a wrong word is found at load."""
     with connect(empty_history()) as connection:
         for name, event in catalogue.events.items():
+            times = [column.name for column in TABLES[event.table].columns if column.type == "time"]
+            _refuse_codes(event, f"{where}: events.{name}")
+            _refuse_unknown([event.moment], times, f"{where}: events.{name}.at", f"moment of {event.table}")
             try:
                 connection.sql(f"select {event.moment}, {event.value} from {event.table} where {event.where}")
             except duckdb.Error as error:
@@ -254,6 +259,14 @@ def _check_events(catalogue: Catalogue, where: str) -> None:
                     f"{str(error).splitlines()[0]}"
                 )
                 raise ConfigError(message) from error
+
+
+def _refuse_codes(event: Event, place: str) -> None:
+    """A column with admissible codes is compared with nothing else: a misspelt one would only ever be false."""
+    for column in (column for column in TABLES[event.table].columns if column.codes):
+        for listed, single in re.findall(COMPARED.format(column.name), event.where, re.IGNORECASE):
+            words = re.findall(r"'([^']*)'", listed) or [single]
+            _refuse_unknown(words, column.codes, f"{place}.where", f"code of {column.name}")
 
 
 def _check_names(catalogue: Catalogue, where: str) -> None:

@@ -31,11 +31,6 @@ class CaseloadRules(BaseModel):
     leave_out_team_types: tuple[str, ...] = ()
     believed_stay_days: int = Field(default=180, ge=1)
 
-    @property
-    def longest(self) -> int:
-        """The longest look-back, in days."""
-        return max(self.active_days, self.believed_stay_days)
-
 
 def caseload(
     tables: dict[str, pa.Table], cuts: Sequence[datetime], rules: CaseloadRules, zone: str, every: int = 1
@@ -62,13 +57,8 @@ def _in_force(rows: str) -> str:
     return f"{rows}.known_from <= t.as_of and ({rows}.known_to is null or t.as_of < {rows}.known_to)"
 
 
-COLUMNS = {
-    "people": ("birth_date", "died_at"),
-    "referrals": ("team_id", "team_type", "received_at", "closed_at"),
-    "contacts": ("team_id", "occurred_at", "status", "seen", "medium"),
-    "stays": ("admitted_at", "discharged_at", "discharge_method", "patient_class"),
-}
-"""What a caseload is made from, by table."""
+CONTACT_COLUMNS = ("team_id", "occurred_at", "status", "seen", "medium")
+"""What a caseload looks at in contacts."""
 KNOWN_THEN = f"""people_then as (
             select distinct person_id, as_of, active_from, believed_from from open_referrals
         ),

@@ -70,8 +70,18 @@ def additions(table: Table, held: pa.Table, fresh: pa.Table, buckets: int) -> pa
     was stored to is stored again, further: the two say the same, and are read as one.
     """
     names = ", ".join(stored_schema(table).names)
+    moment = f"{table.at} nulls first, " if table.at else ""
     sql = f"""
-        with known as (
+        with {_told_sql(names, buckets)}, {_placed_sql(table)}
+        select {names} from placed where period > stored_to
+        order by bucket, period, person_id, {moment}row_id, {VERSION_ORDER}"""
+    return query(sql, threads=2, held=held, fresh=fresh).cast(stored_schema(table))
+
+
+def _told_sql(names: str, buckets: int) -> str:
+    """What there is to store, and what is stored of the same rows and how far (`stored_to`)."""
+    return f"""
+        known as (
             select distinct on (row_id, person_id, {VERSION_ORDER.removesuffix(" desc")}, content) * from held
             order by period desc
         ), everything as (
@@ -92,21 +102,23 @@ def additions(table: Table, held: pa.Table, fresh: pa.Table, buckets: int) -> pa
             select {names}, lone, 0 as stored_to from said union all by name
             select {names}, lone, 0 as stored_to from left_behind union all by name
             select {names}, lone, period as stored_to from versions where not is_fresh
-        ), reaching as (
+        )"""
+
+
+def _placed_sql(table: Table) -> str:
+    """How far each version reaches by now, and whether versions of its row differ in moment."""
+    moved = f"""
+        min({table.at}) over p is distinct from max({table.at}) over p or count({table.at}) over p <> count(*) over p"""
+    return f"""
+        reaching as (
             select * replace ({_reach(table)} as period) from together
         ), placed as (
             select * from reaching where lone union all by name
-            select * replace (
-                max(period) over w as period,
-                min({table.at or "null"}) over p is distinct from max({table.at or "null"}) over p
-                    or count({table.at or "*"}) over p <> count(*) over p as moved)
+            select * replace (max(period) over w as period, {moved if table.at else "false"} as moved)
             from reaching where not lone
             window p as (partition by row_id, person_id),
                    w as (partition by row_id, person_id order by {VERSION_ORDER} rows unbounded preceding)
-        )
-        select {names} from placed where period > stored_to
-        order by bucket, period, person_id, {f"{table.at} nulls first, " if table.at else ""}row_id, {VERSION_ORDER}"""
-    return query(sql, threads=2, held=held, fresh=fresh).cast(stored_schema(table))
+        )"""
 
 
 def _reach(table: Table) -> str:

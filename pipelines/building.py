@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
 from math import ceil
-from typing import TypedDict
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -13,11 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features import build as facts
-from features import cohort as caseloads
 from features.build import Part, build_part, finish
 from features.catalogue import Catalogue
-from features.cohort import caseload
+from features.cohort import CONTACT_COLUMNS, caseload
 from features.errors import NotReadyError
 from features.history import merged
 from features.labels import admission_lag_days, deaths_known, inpatient_spells, label
@@ -29,6 +26,8 @@ from pipelines.config import ServiceConfig
 from pipelines.mapping import Mapper, map_buckets
 from pipelines.store import History
 
+OF_A_PERIOD = ("contacts", "observations", "attendances")
+"""Tables of which no row matters any more once it lies before every look-back."""
 DAYS_APART = 2
 """Days before a visit on which what was recorded on its calendar day may lie."""
 WARM_UP_DAYS = 30
@@ -64,7 +63,7 @@ class Dataset:
 class Snapshot:
     """A cut: each person on a caseload, with features; memberships; exclusions; and their personal details.
 
-    details: person_id, age (years), sex, newest (when the newest record about anyone became known).
+    details: person_id, age (years), sex, newest (when the newest record of those looked at became known).
     """
 
     as_of: datetime
@@ -171,29 +170,30 @@ def finished(parts: Sequence[Part], catalogue: Catalogue) -> pd.DataFrame:
     return _stacked(finish(part, counts, catalogue) for part in parts)
 
 
-class Needed(TypedDict):
-    """What of the history to read: columns by table, and the moment since which."""
-
-    columns: dict[str, set[str]]
-    since: datetime
-
-
-def needed(config: ServiceConfig, catalogue: Catalogue, cuts: Sequence[datetime]) -> Needed:
-    """What caseloads and features at these cuts look at: no more columns, and no more of the past, has to be read."""
-    parts = (catalogue.columns, caseloads.COLUMNS, facts.COLUMNS)
-    columns = {name: {column for part in parts for column in part.get(name, ())} for name in TABLES}
-    longest = max(catalogue.longest, config.caseload.longest)
-    return Needed(columns=columns, since=shift_days(min(cuts), -longest - DAYS_APART, config.zone))
-
-
 def _caseload(
     history: History, config: ServiceConfig, catalogue: Catalogue, as_of: datetime, bucket: int
 ) -> tuple[Part, pd.DataFrame, pd.DataFrame, pd.DataFrame, datetime | None]:
     """One bucket's share of a `Snapshot`."""
-    tables = history.read(bucket, known_by=as_of, **needed(config, catalogue, [as_of]))
+    tables = looked_at(history, config, catalogue, as_of, [as_of], bucket)
     members, excluded = caseload(tables, [as_of], config.caseload, config.zone)
     part = build_part(tables, _index(members), catalogue, config.zone, [as_of])
     return part, members, excluded, _details(tables, part.keyed, as_of, config.zone), _newest(tables)
+
+
+def looked_at(
+    history: History,
+    config: ServiceConfig,
+    catalogue: Catalogue,
+    known_by: datetime | None,
+    cuts: Sequence[datetime],
+    bucket: int,
+) -> dict[str, pa.Table]:
+    """What caseloads and features at these cuts are made of: events since the longest look-back, in the columns that
+    are looked at, and the whole of what may have begun long before and still matter."""
+    since = shift_days(min(cuts), -max(catalogue.longest, config.caseload.active_days) - DAYS_APART, config.zone)
+    columns = {name: catalogue.columns[name].union(CONTACT_COLUMNS) for name in OF_A_PERIOD}
+    lasting = history.read(bucket, [name for name in TABLES if name not in OF_A_PERIOD], known_by)
+    return lasting | history.read(bucket, OF_A_PERIOD, known_by, columns, since, coded=True)
 
 
 def _blocks(
@@ -206,7 +206,7 @@ def _blocks(
 ) -> tuple[Part, pd.Series, pd.DataFrame, pd.DataFrame]:
     """One bucket's share of a `Dataset`: features, the block that each row is in, memberships, exclusions."""
     cuts = [cut for block in wanted.values() for cut in block]
-    tables = history.read(bucket, known_by=as_of, **needed(config, catalogue, cuts))
+    tables = looked_at(history, config, catalogue, as_of, cuts, bucket)
     every = {block: config.periods.landmark_every if block == TRAIN else 1 for block in wanted}
     found = {b: caseload(tables, at, config.caseload, config.zone, every[b]) for b, at in wanted.items()}
     rows = {block: _index(members) for block, (members, _) in found.items()}
@@ -247,7 +247,7 @@ def _first_contact(history: History, as_of: datetime, over: Mapper) -> datetime:
 
 
 def _first_of(history: History, as_of: datetime, bucket: int) -> datetime | None:
-    contacts = history.read(bucket, ("contacts",), known_by=as_of)["contacts"]
+    contacts = history.read(bucket, ("contacts",), as_of, {"contacts": ("occurred_at",)})["contacts"]
     earliest: datetime | None = pc.min(contacts["occurred_at"]).as_py()
     return earliest
 

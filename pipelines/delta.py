@@ -28,11 +28,12 @@ def version(path: Path) -> int:
     return int(DeltaTable(str(path)).version())
 
 
-def opened(path: Path, at: int | None = None) -> ds.FileSystemDataset:
+def opened(path: Path, at: int | None = None, coded: Collection[str] = ()) -> ds.FileSystemDataset:
     """A table at a version, or as it is. The partitions of its files stand in the dataset, so that a filter on them
-    opens no other file."""
+    opens no other file. coded: texts to be read as dictionaries, as they lie in the files."""
     return DeltaTable(str(path), version=at).to_pyarrow_dataset(
-        filesystem=SubTreeFileSystem(str(path), LocalFileSystem())
+        filesystem=SubTreeFileSystem(str(path), LocalFileSystem()),
+        parquet_read_options=ds.ParquetReadOptions(dictionary_columns=coded),
     )
 
 

@@ -14,8 +14,8 @@ from features.labels import given_labels
 from features.sources.task import FrameKind, FrameSpec, read_frame
 from features.windows import HORIZON_DAYS
 from models.splits import given_split, temporal_split
-from pipelines.building import Dataset, finished
-from pipelines.config import TaskConfig
+from pipelines.building import Dataset, finished, looked_at
+from pipelines.config import ServiceConfig, TaskConfig
 from pipelines.mapping import map_buckets
 from pipelines.service import Service
 from pipelines.store import History
@@ -47,17 +47,18 @@ def _features(service: Service, rows: pd.DataFrame, tell: Callable[[str], None])
     history = service.history
     cuts = [moment.to_pydatetime() for moment in rows["as_of"].unique()]
     shares = [(bucket, rows[rows["person_id"] % history.buckets == bucket]) for bucket in range(history.buckets)]
-    work = partial(_of_bucket, history, service.catalogue, service.config.zone, cuts)
+    work = partial(_of_bucket, history, service.config, service.catalogue, cuts)
     with service.workers() as over:
         parts = map_buckets(over, work, shares, lambda done: tell(f"features of bucket {done} of {len(shares)}"))
     return finished(parts, service.catalogue).sort_values(["as_of", "person_id"], ignore_index=True)
 
 
 def _of_bucket(
-    history: History, catalogue: Catalogue, zone: str, cuts: list[datetime], share: tuple[int, pd.DataFrame]
+    history: History, config: ServiceConfig, catalogue: Catalogue, cuts: list[datetime], share: tuple[int, pd.DataFrame]
 ) -> Part:
     bucket, rows = share
-    return build_part(history.read(bucket), rows, catalogue, zone, cuts)
+    tables = looked_at(history, config, catalogue, None, cuts, bucket)
+    return build_part(tables, rows, catalogue, config.zone, cuts)
 
 
 def _parts(service: Service, task: TaskConfig, frame: pd.DataFrame) -> pd.Series:

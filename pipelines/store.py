@@ -81,7 +81,7 @@ class History:
 
     def __init__(self, folder: Path, buckets: int = 8) -> None:
         self.folder = folder
-        self._opened: dict[str, tuple[int, Any]] = {}
+        self._opened: dict[tuple[str, bool], tuple[int, Any]] = {}
         self._read: tuple[str, pd.DataFrame] | None = None
         self.buckets = self._settled_buckets(buckets)
 
@@ -124,20 +124,22 @@ class History:
         known_by: datetime | None = None,
         columns: Mapping[str, Collection[str]] | None = None,
         since: datetime | None = None,
+        coded: bool = False,
     ) -> dict[str, pa.Table]:
         """Tables by name as versions of one bucket's people, or of everyone's, in the order of person, moment and row.
 
-        The columns are those of `schema.history_schema`. known_by: leave out whatever became
-        known after this moment, as if it had not been ingested. columns: for a table, the only ones of its own columns
-        to read; identity and clocks always come. since: leave out versions all of whose moments lie before this one,
-        unless they tell of something that has not ended; people are always whole. Files of earlier periods stay shut.
+        The columns are those of `schema.history_schema`. known_by: leave out whatever became known after this moment,
+        as if it had not been ingested. columns: for a table, the only ones of its own columns to read; identity and
+        clocks always come. since: leave out versions all of whose moments lie before this one, unless they tell of
+        something that has not ended; people are always whole. Files of earlier periods stay shut. coded: texts come as
+        dictionaries, which are quicker to read and to work with.
         """
         visible, wanted = self._visible(), columns or {}
         condition = _condition(bucket, known_by, since)
 
         def of(table: Table) -> pa.Table:
             own = wanted.get(table.name)
-            stored = self._stored(table, visible, condition, columns_for(table, own, since))
+            stored = self._stored(table, visible, condition, columns_for(table, own, since), coded)
             return versions(table, stored, own, since)
 
         return {name: of(TABLES[name]) for name in names}
@@ -172,18 +174,20 @@ class History:
         visible: Mapping[str, int],
         condition: pc.Expression | None = None,
         columns: Collection[str] | None = None,
+        coded: bool = False,
     ) -> pa.Table:
         names = stored_schema(table).names if columns is None else columns
         if table.name not in visible:
             return stored_schema(table).empty_table().select(names)
-        return self._dataset(table, visible).to_table(columns=names, filter=condition)
+        return self._dataset(table, visible, coded).to_table(columns=names, filter=condition)
 
-    def _dataset(self, table: Table, visible: Mapping[str, int]) -> Any:
+    def _dataset(self, table: Table, visible: Mapping[str, int], coded: bool = False) -> Any:
         """A table at its visible version; a version never changes, so it is opened once."""
-        opened, version = self._opened.get(table.name), visible[table.name]
+        opened, version = self._opened.get((table.name, coded)), visible[table.name]
         if opened is None or opened[0] != version:
-            opened = version, delta.opened(self._path(table.name), version)
-            self._opened[table.name] = opened
+            texts = [column.name for column in table.columns if coded and pa.types.is_string(column.arrow.type)]
+            opened = version, delta.opened(self._path(table.name), version, texts)
+            self._opened[table.name, coded] = opened
         return opened[1]
 
     def _roll_back(self) -> None:

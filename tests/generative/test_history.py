@@ -143,7 +143,7 @@ ONE = {"row_id": 1, "person_id": 1, "deleted": False, "method": "21", "stayed": 
 TOLD_LATE_BUT_BEFORE = [[ONE | {"day": 4, "admitted": -200}], [ONE | {"day": 1, "admitted": 100}]]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(any_order, st.integers(-220, 270), st.integers(0, DAYS), st.sampled_from([[], ["method"]]))
 @example(TOLD_LATE_BUT_BEFORE, 90, DAYS, ["method"])
 def test_a_period_read_alone_is_the_whole_read_and_then_cut(told, since, known, columns):

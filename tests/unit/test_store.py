@@ -168,7 +168,7 @@ def test_only_the_columns_that_were_asked_for_come(store):
     store.ingest(batch("a", contacts=[CONTACT], stays=[STAY]), NOW)
     tables = store.read(names=("contacts", "stays"), columns={"contacts": ["status"]})
     assert tables["contacts"].column_names == ["row_id", "person_id", "known_from", "known_to", "status"]
-    assert tables["stays"].column_names == history_schema(TABLES["stays"]).names
+    assert tables["stays"].schema == history_schema(TABLES["stays"])
 
 
 def test_rows_come_in_the_order_of_person_and_moment_from_many_files(store):
