@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from hashlib import sha256
@@ -100,9 +100,10 @@ def by_processes(pool: Executor, work: Callable[[Item], Result], items: Sequence
 @contextmanager
 def on_cluster(run: RunConfig, connect: Callable[..., Any], call: Any) -> Iterator[Mapper]:
     """The mapper of the cluster at `run.address`. connect: makes its client; call: `attempt`, or what stands for it."""
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in ("distributed", "distributed.client"):  # what it says of a lost scheduler, one sentence says here
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
-        client = connect(run.address, timeout=run.patience, set_as_default=False, direct_to_workers=False)
+        client = connect(run.address, timeout=run.patience, set_as_default=False)
     except (OSError, TimeoutError):
         raise WorkersError(_unreachable(run)) from None
     with client:
@@ -117,13 +118,13 @@ def by_cluster(
     Work goes out with every item and is not left with the workers: what a lost worker held alone could not be made
     again. Nor is it taken to be pure: what it reads may have changed since a call of the same words.
     """
+    if client.status == "closed":  # the scheduler was lost since the last call, and did not come back
+        raise WorkersError(_unreachable(run))
     payload = _packed(work)
     futures = [client.submit(call, footing(), payload, item, pure=False) for item in items]
     place = {future.key: number for number, future in enumerate(futures)}
-    for future in _finished(client, futures, run):
-        outcome = _fetched(future, run)
-        future.release()
-        yield place[future.key], _of(outcome)
+    for key, outcome in _outcomes(client, futures, run):
+        yield place[key], _of(outcome)
 
 
 def attempt(expected: dict[str, str], payload: bytes, item: Any) -> Any:
@@ -174,19 +175,23 @@ def _of(outcome: Any) -> Any:
     return outcome
 
 
-def _finished(client: Any, futures: Iterable[Any], run: RunConfig) -> Iterator[Any]:
-    """Futures as they are finished, for as long as there is a scheduler and, at least now and then, a worker."""
+def _outcomes(client: Any, futures: Iterable[Any], run: RunConfig) -> Iterator[tuple[str, Any]]:
+    """Key and outcome of futures as they are finished, for as long as there is a scheduler and, now and then, a worker.
+    Workers are let go of what they have handed over."""
     waiting, last_seen = set(futures), time.monotonic()
     while waiting:
-        done = _done(client, waiting, run)
-        yield from done
-        waiting -= done
-        if done or _workers(client, run):
+        for future in _done(client, waiting, run):
+            with suppress(TimeoutError):  # whoever held it was lost: it is being made again
+                outcome = _fetched(future, run)
+                future.release()
+                waiting.remove(future)
+                yield future.key, outcome
+        if _workers(client, run):
             last_seen = time.monotonic()
         elif time.monotonic() - last_seen > run.patience:
             message = (
-                f"A run on a Dask cluster needs workers; the scheduler at {run.address} has had none for "
-                f"{run.patience:g} seconds, with {len(waiting)} buckets to go. Start workers and run it again."
+                f"A run on a Dask cluster needs workers; for {run.patience:g} seconds the scheduler at {run.address} "
+                f"has had none, or has not answered, with {len(waiting)} buckets to go. Start workers and run it again."
             )
             raise WorkersError(message)
 
@@ -204,17 +209,21 @@ def _done(client: Any, waiting: set[Any], run: RunConfig) -> set[Any]:
 
 
 def _workers(client: Any, run: RunConfig) -> int:
+    """How many the scheduler has; none where it does not answer."""
+    if client.status != "running":
+        return 0
     try:
-        found = client.sync(client.scheduler.identity, n_workers=0, callback_timeout=run.patience)
+        return int(client.sync(client.scheduler.identity, n_workers=0, callback_timeout=run.patience)["n_workers"])
     except (OSError, TimeoutError):
-        raise WorkersError(_unreachable(run)) from None
-    return int(found["n_workers"])
+        return 0
 
 
 def _fetched(future: Any, run: RunConfig) -> Any:
     """A finished future's outcome. `attempt` does not raise: what does is the cluster's."""
     try:
         return future.result(timeout=run.patience)
+    except TimeoutError:
+        raise
     except Exception as error:
         message = (
             f"The Dask cluster at {run.address} must finish every bucket; it gave one up ({type(error).__name__}). "

@@ -170,27 +170,26 @@ def test_a_killed_worker_is_replaced_by_another_and_the_loss_of_all_or_of_the_sc
 ):
     monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "1")
     service = Service(trained)
-    with (
-        cluster(tmp_path, workers=3) as (address, processes),
-        opened(RunConfig(by="dask", address=address, patience=2)) as over,
-    ):
+    with cluster(tmp_path, workers=3) as (address, processes):
+        with opened(RunConfig(by="dask", address=address)) as over:
 
-        def with_a_death(work, items):
-            return over(partial(dies_once, tmp_path / "died", work), items)
+            def with_a_death(work, items):
+                return over(partial(dies_once, tmp_path / "died", work), items)
 
-        snap = snapshot(service.history, trained, service.catalogue, newest(trained), with_a_death)
-        assert [process.poll() for process in processes].count(-9) == 1
-        for name, frame in frames_of(snap).items():
-            same(frame, expected[name])
-        with pytest.raises(WorkersError, match="gave one up .KilledWorker."):
-            map_buckets(over, dies, [1])
-        with pytest.raises(WorkersError, match="has had none for 2 seconds, with 3 buckets to go"):
-            map_buckets(over, doubled, range(3))
-        with ThreadPoolExecutor(1) as other:
-            waiting = other.submit(map_buckets, over, doubled, range(3))
-            processes[0].kill()
-            with pytest.raises(WorkersError, match="Dask scheduler that answers"):
-                waiting.result()
+            snap = snapshot(service.history, trained, service.catalogue, newest(trained), with_a_death)
+            assert [process.poll() for process in processes].count(-9) == 1
+            for name, frame in frames_of(snap).items():
+                same(frame, expected[name])
+            with pytest.raises(WorkersError, match="gave one up .KilledWorker."):
+                map_buckets(over, dies, [1])
+        with opened(RunConfig(by="dask", address=address, patience=4)) as over:
+            with pytest.raises(WorkersError, match="for 4 seconds .* has had none.* with 3 buckets to go"):
+                map_buckets(over, doubled, range(3))
+            with ThreadPoolExecutor(1) as other:
+                waiting = other.submit(map_buckets, over, doubled, range(3))
+                processes[0].kill()
+                with pytest.raises(WorkersError, match="Dask scheduler that answers|or has not answered"):
+                    waiting.result()
 
 
 def test_the_flow_gives_its_buckets_to_the_cluster_as_tasks_and_survives_a_killed_worker(
