@@ -44,30 +44,30 @@ events: so everything is compiled into one function, and nothing in it makes an 
 
 
 @compiled
-def fill(out, place, first, last, cuts, starts, midnights, streams, program, scratch):  # type: ignore[no-untyped-def]
+def fill(out, place, first, last, of_cut, cuts, starts, midnights, streams, program, scratch):  # type: ignore[no-untyped-def]
     """Every feature of every row. `place` is the row's person in `first` and `last`, which say where the person's
-    events of each stream begin and end; the last three are the fields of `events.Streams`, `kernel.Program` and
-    `kernel.Scratch`, in their order."""
+    events of each stream begin and end; `of_cut` is the row's cut in `cuts` and `starts`. The last three are the fields
+    of `events.Streams`, `kernel.Program` and `kernel.Scratch`, in their order."""
     _, codes, at, known_from, known_to, bits, value, shift, brief = streams
     column, kind, code, window, other, against, days, half_life, reach, known = program
     room, ats, values, sizes, ends = scratch
     for row in range(len(place)):
-        p, cut = place[row], cuts[row]
+        p, k, cut = place[row], of_cut[row], cuts[of_cut[row]]
         for s in range(len(reach)):
             end, w = _ahead(at, first[p, s], last[p, s], cut), 0
             _clear(sizes, codes[s], codes[s + 1], room)
             for e in range(end - 1, first[p, s] - 1, -1):
-                w = _closed(ends, sizes, codes[s], codes[s + 1], starts, row, w, reach[s], at[e])
+                w = _closed(ends, sizes, codes[s], codes[s + 1], starts, k, w, reach[s], at[e])
                 if w > reach[s]:
                     break
                 if known_from[e] <= cut < known_to[e]:
                     _take(ats, values, sizes, codes[s], bits[e], at[e], value, shift, e)
-            _closed(ends, sizes, codes[s], codes[s + 1], starts, row, w, reach[s], NO_VALUE)
-        since = _since(first, last, p, starts[row, known], cut, at, known_from, known_to, brief) if known >= 0 else cut
+            _closed(ends, sizes, codes[s], codes[s + 1], starts, k, w, reach[s], NO_VALUE)
+        since = _since(first, last, p, starts[k, known], cut, at, known_from, known_to, brief) if known >= 0 else cut
         for f in range(len(kind)):
             c, o, w, wide, life = code[f], other[f], window[f], against[f], half_life[f]
             begin, end, widely, other_begin, other_end = c * room, ends[c, w], ends[c, wide], o * room, ends[o, w]
-            covered = (cut - max(since, starts[row, wide])) / DAY
+            covered = (cut - max(since, starts[k, wide])) / DAY
             out[row, column[f]] = _figure(
                 kind[f], cut, ats, values, begin, end, widely, other_begin, other_end, midnights, life, days[f], covered
             )
@@ -98,9 +98,9 @@ def _figure(  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _closed(ends, sizes, first_code, last_code, starts, row, w, reach, at):  # type: ignore[no-untyped-def]
+def _closed(ends, sizes, first_code, last_code, starts, k, w, reach, at):  # type: ignore[no-untyped-def]
     """Mark where the windows end that begin after `at`; the first that does not."""
-    while w <= reach and at < starts[row, w]:
+    while w <= reach and at < starts[k, w]:
         for c in range(first_code, last_code):
             ends[c, w] = sizes[c]
         w += 1

@@ -25,10 +25,12 @@ NEVER = NO_VALUE + 1
 
 @dataclass(frozen=True)
 class Rows:
-    """Index rows. starts: for each row, where each window of `days` begins, the shortest first and `EVER` last."""
+    """Index rows. place: which of `cuts` a row's is; starts: for each of them where each window of `days` begins, the
+    shortest first and `EVER` last."""
 
     person: Ints
-    as_of: Ints
+    place: Ints
+    cuts: Ints
     starts: Ints
     days: tuple[int, ...]
 
@@ -69,7 +71,7 @@ def index_rows(person: Ints, as_of: Ints, infos: Sequence[FeatureInfo], zone: st
     days = (*sorted(lengths - {EVER}), EVER)
     place, cuts = pd.factorize(as_of)
     starts = [shift_moments(cuts, -length, zone) if length != EVER else np.full(len(cuts), NEVER) for length in days]
-    return Rows(person, as_of, np.column_stack(starts)[place], days)
+    return Rows(person, place, cuts, np.column_stack(starts), days)
 
 
 def program(infos: Sequence[FeatureInfo], columns: Sequence[int], events: Events, days: Sequence[int]) -> Program:
@@ -116,9 +118,9 @@ def compute(out: Floats, events: Events, rows: Rows, what: Program, zone: str) -
     )
     calendar = np.empty(0, np.int64)
     if KINDS["distinct_days"] in what.kind:
-        calendar = midnights(int(rows.starts[:, :-1].min()), int(rows.as_of.max()), zone)
+        calendar = midnights(int(rows.starts[:, :-1].min()), int(rows.cuts.max()), zone)
     tables = tuple(streams), tuple(what), tuple(scratch)  # compiled code that is kept on disk must not name our classes
-    fill(out, place.astype(np.int64), first, last, rows.as_of, rows.starts, calendar, *tables)
+    fill(out, place.astype(np.int64), first, last, rows.place, rows.cuts, rows.starts, calendar, *tables)
 
 
 @compiled
