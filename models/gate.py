@@ -133,8 +133,8 @@ def _not_below(judged: Evaluation, config: GateConfig, champion: str) -> Line:
     least = -config.tolerated_loss * theirs
     says = (
         f"PPV at capacity {judged.figure('ppv')[0]:.4f}, the champion's {theirs:.4f}; difference {gain:.4f} ({low:.4f} "
-        f"to {high:.4f}), whose low end must be at least {least:.4f}; {_overlap(judged, champion):.0%} of its places are "
-        "the champion's too"
+        f"to {high:.4f}), whose low end must be at least {least:.4f}; {_overlap(judged, champion):.0%} of its places "
+        "are the champion's too"
     )
     return Line("yield", low >= least, says)
 

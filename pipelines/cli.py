@@ -3,7 +3,6 @@
 import getpass
 import os
 import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from features.errors import ConfigError, MinusNineError
+from features.errors import ConfigError, MinusNineError, place_of
 from pipelines.config import ServiceConfig, load_config
 
 if TYPE_CHECKING:
@@ -52,10 +51,9 @@ def main() -> None:
 
 
 def unforeseen(error: Exception) -> str:
-    """What can be said of a fault that has no sentence of its own, without quoting it: it may quote a cell."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
+    """What can be said of a fault that has no sentence of its own."""
     return (
-        f"something failed that should not: {type(error).__name__} in {Path(place.filename).name}:{place.lineno}. "
+        f"something failed that should not: {place_of(error)}. "
         f"Run `minusnine doctor`; {TRACEBACK_VARIABLE}=1 shows where it happened."
     )
 

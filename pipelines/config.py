@@ -1,13 +1,14 @@
 """The service's configuration: one YAML file, read whole, unknown keys refused."""
 
 import os
+import re
 from datetime import datetime, time
 from pathlib import Path
 from typing import Any, Literal, get_args
 from zoneinfo import available_timezones
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from features.cohort import CaseloadRules
 from features.errors import ConfigError, nearest
@@ -95,6 +96,28 @@ class EvidenceConfig(_Section):
     urgent_team_types: tuple[str, ...] = ("49", "51")
 
 
+class RunConfig(_Section):
+    """Who works on the person buckets: threads of this process, a pool of processes on this machine, or the workers of
+    the Dask cluster whose scheduler is at `address`.
+
+    workers: how many threads or processes; a cluster brings its own. patience: after so many seconds with no answer
+    from the scheduler, or with no worker left, a run on a cluster is given up.
+    """
+
+    by: Literal["threads", "processes", "dask"] = "threads"
+    workers: int = Field(default=2, ge=1)
+    address: str = ""
+    patience: float = Field(default=60, gt=0)
+
+    @model_validator(mode="after")
+    def _cluster_has_an_address(self) -> "RunConfig":
+        if self.by == "dask" and not re.fullmatch(r"(tcp|tls)://.+:\d+", self.address):
+            found = self.address or "none"
+            message = f"by: dask must come with its scheduler's address, such as tcp://host:8786; found {found}"
+            raise ValueError(message)
+        return self
+
+
 class ServiceConfig(_Section):
     """Everything a run needs. Paths to mappings and the catalogue are relative to the configuration file, others to the
     current folder; in them `{workspace}` stands for the workspace and `{data}` for the folder of data sets that the
@@ -106,7 +129,7 @@ class ServiceConfig(_Section):
     cut: time = time(6, 0)
     simulated: bool = False
     buckets: int = Field(default=8, ge=1, le=256)
-    workers: int = Field(default=2, ge=1)
+    run: RunConfig = RunConfig()
     features: Path
     sources: dict[str, SourceConfig]
     caseload: CaseloadRules = CaseloadRules()
@@ -186,7 +209,7 @@ def _explained(error: ValidationError, path: Path) -> str:
     if first["type"] == "extra_forbidden":
         clause = nearest(place[-1], _keys_at(place[:-1]))
         return f"{path}: '{'.'.join(place)}' is not a key that can be set; {clause}"
-    return f"{path}: '{'.'.join(place) or 'the file'}': {first['msg']}."
+    return f"{path}: '{'.'.join(place) or 'the file'}': {first['msg'].removeprefix('Value error, ')}."
 
 
 def _keys_at(place: list[str]) -> list[str]:

@@ -56,7 +56,8 @@ def score(service: Service, as_of: datetime, tell: Tell) -> Scored:
     bundle = load(champion.bundle)
     service.catalogue.contract.require(bundle.contract, "champion")
     tell("building features")
-    snap = snapshot(service.history, service.config, service.catalogue, as_of)
+    with service.workers() as over:
+        snap = snapshot(service.history, service.config, service.catalogue, as_of, over)
     tell(f"ranking {len(snap.frame):,} people")
     ranked = rank(
         bundle.score(snap.frame),

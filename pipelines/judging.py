@@ -25,7 +25,8 @@ def rows_for(service: Service, as_of: datetime, tell: Tell, parts: tuple[str, ..
     """The dataset of the built-in task, or of the one given as tables in the configuration."""
     if service.config.task is not None:
         return given_dataset(service, service.config.task, tell)
-    return dataset(service.history, service.config, service.catalogue, as_of, tell, parts)
+    with service.workers() as over:
+        return dataset(service.history, service.config, service.catalogue, as_of, over, tell, parts)
 
 
 def refuse_seen(bundle: Bundle, data: Dataset) -> None:

@@ -1,7 +1,7 @@
 """The evidence that only a simulated trust can give. This module alone reads the simulator's truth; nothing that makes
 a model or a list imports it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -23,8 +23,10 @@ from models.resampling import Resampling
 from models.splits import TEST
 from pipelines import tracking
 from pipelines.building import Dataset, dataset
+from pipelines.config import RunConfig
 from pipelines.evidence import gate_table, with_interval, write_evidence
 from pipelines.judging import judge, judged_rows, refuse_seen, rows_for
+from pipelines.mapping import opened
 from pipelines.pages import Section, report_page
 from pipelines.service import Service
 from pipelines.store import History
@@ -111,7 +113,8 @@ def clocks(
     it happened, judged by itself (what it promises) and on what was known each morning (what it delivers)."""
     tell("building with one clock")
     history = OneClock(service.workspace.history, service.config.buckets)
-    flat = dataset(history, service.config, service.catalogue, as_of, lambda _said: None)
+    with opened(RunConfig()) as threads:  # another process would open the history as it is
+        flat = dataset(history, service.config, service.catalogue, as_of, threads, lambda _said: None)
     naive, _ = fitted(service, flat, as_of, tell)
     tell("judging it")
     builds = {
@@ -125,8 +128,16 @@ def clocks(
 class OneClock(History):
     """The history as one clock would have it: only last versions, each known from the moment it tells of."""
 
-    def read(self, *given: Any, **named: Any) -> dict[str, pa.Table]:
-        return {name: _on_one_clock(name, table) for name, table in super().read(*given, **named).items()}
+    def read(
+        self,
+        bucket: int | None = None,
+        names: Iterable[str] = TABLES,
+        known_by: datetime | None = None,
+        *_: Any,
+        **__: Any,
+    ) -> dict[str, pa.Table]:
+        """Whole tables, whatever columns and period are asked for."""
+        return {name: _on_one_clock(name, table) for name, table in super().read(bucket, names, known_by).items()}
 
 
 def _on_one_clock(name: str, table: pa.Table) -> pa.Table:

@@ -1,5 +1,6 @@
 """A configured service: its workspace, history, catalogue and sources, opened from one configuration."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +10,7 @@ from features.errors import SourceError
 from features.sources.mapping import Mapping, load_mapping
 from pipelines.config import ServiceConfig, SourceConfig
 from pipelines.identities import Identities
+from pipelines.mapping import Mapper, Opened, opened
 from pipelines.store import History
 from pipelines.workspace import Workspace
 
@@ -17,11 +19,17 @@ from pipelines.workspace import Workspace
 class Service:
     """What the steps work with. Opening one reads nothing but what it is asked for.
 
-    own_catalogue: the text of a catalogue to use in place of the configuration's, as a model's own.
+    opened: how those who work on the buckets are called together. own_catalogue: the text of a catalogue to use in
+    place of the configuration's, as a model's own.
     """
 
     config: ServiceConfig
+    opened: Opened = opened
     own_catalogue: str = ""
+
+    def workers(self) -> AbstractContextManager[Mapper]:
+        """Those whom the configuration names, for as long as the work on the buckets lasts."""
+        return self.opened(self.config.run)
 
     @cached_property
     def workspace(self) -> Workspace:

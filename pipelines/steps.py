@@ -15,6 +15,7 @@ from pipelines.config import ServiceConfig
 from pipelines.daily import Day, Scored
 from pipelines.evidence import Evidence
 from pipelines.ingesting import IngestResult
+from pipelines.mapping import Opened, opened
 from pipelines.service import Service
 from pipelines.simulator import SimulatorConfig, Summary
 from pipelines.simulator import simulate as make_extracts
@@ -39,10 +40,10 @@ def ingest(config: ServiceConfig, now: datetime, tell: Tell) -> IngestResult:
     return ingesting.ingest(Service(config), now, tell)
 
 
-def train(config: ServiceConfig, as_of: datetime, tell: Tell) -> Trained:
+def train(config: ServiceConfig, as_of: datetime, tell: Tell, opened: Opened = opened) -> Trained:
     """A new challenger from what was known at `as_of`, with its evidence. Where no champion stands it becomes that, or
     RefusedError says which line of the gate it failed."""
-    trained = training.train(Service(config), as_of, tell)
+    trained = training.train(Service(config, opened), as_of, tell)
     if trained.decision is not None:
         trained.decision.require()
     return trained
@@ -62,9 +63,9 @@ def go_back(config: ServiceConfig, by: str) -> tuple[str, str]:
     return promotion.go_back(Service(config), by)
 
 
-def evaluate(config: ServiceConfig, tell: Tell) -> Evidence:
+def evaluate(config: ServiceConfig, tell: Tell, opened: Opened = opened) -> Evidence:
     """The champion's evidence, written again."""
-    return training.evaluate_champion(Service(config), tell)
+    return training.evaluate_champion(Service(config, opened), tell)
 
 
 def backtest(config: ServiceConfig, as_of: datetime, tell: Tell) -> "Backtest":
@@ -81,9 +82,9 @@ def prove(config: ServiceConfig, tell: Tell) -> "Proof":
     return proving.prove(Service(config), tell)
 
 
-def score(config: ServiceConfig, as_of: datetime, tell: Tell) -> Scored:
+def score(config: ServiceConfig, as_of: datetime, tell: Tell, opened: Opened = opened) -> Scored:
     """Every caseload at `as_of`, ranked and explained."""
-    return days.score(Service(config), as_of, tell)
+    return days.score(Service(config, opened), as_of, tell)
 
 
 def publish(config: ServiceConfig, scored: Scored, replace: bool = False) -> Day:

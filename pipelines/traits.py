@@ -1,5 +1,7 @@
 """Whom the rows of an evaluation are about, in groups: read from the history as it was known, never used by a model."""
 
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -8,8 +10,9 @@ import pyarrow as pa
 from features.build import IN_FORCE, window_starts
 from features.frames import query
 from models.subgroups import NEVER_SEEN, TRAINING
-from pipelines.building import map_buckets
+from pipelines.mapping import map_buckets
 from pipelines.service import Service
+from pipelines.store import History
 
 TABLES = ("people", "referrals", "contacts", "observations")
 LOOK_BACK_DAYS = 30
@@ -22,16 +25,18 @@ def traits(service: Service, rows: pd.DataFrame, learned: npt.NDArray[np.int64])
     of the person in the 30 days before, are as at the cut; the other groups are as known last. training: whether the
     person is among `learned`, the people whose rows the model was made from.
     """
-    history, urgent = service.history, service.config.evidence.urgent_team_types
-    keyed = rows[["person_id", "as_of"]]
-
-    def of_bucket(bucket: int) -> pd.DataFrame:
-        mine = keyed[keyed["person_id"] % history.buckets == bucket]
-        return _of_people(history.read(bucket, names=TABLES), mine, service.config.zone, urgent)
-
-    found = pd.concat(map_buckets(service.config, history, of_bucket), ignore_index=True)
+    history, keyed = service.history, rows[["person_id", "as_of"]]
+    shares = [(bucket, keyed[keyed["person_id"] % history.buckets == bucket]) for bucket in range(history.buckets)]
+    work = partial(_of_bucket, history, service.config.zone, service.config.evidence.urgent_team_types)
+    with service.workers() as over:
+        found = pd.concat(map_buckets(over, work, shares), ignore_index=True)
     seen = np.isin(found["person_id"].to_numpy(), learned)
     return found.assign(**{TRAINING: np.where(seen, "seen in training", NEVER_SEEN)})
+
+
+def _of_bucket(history: History, zone: str, urgent: tuple[str, ...], share: tuple[int, pd.DataFrame]) -> pd.DataFrame:
+    bucket, rows = share
+    return _of_people(history.read(bucket, TABLES), rows, zone, urgent)
 
 
 def _of_people(tables: dict[str, pa.Table], rows: pd.DataFrame, zone: str, urgent: tuple[str, ...]) -> pd.DataFrame:

@@ -9,12 +9,15 @@ import pyarrow as pa
 import pytest
 import yaml
 from drawn import london, parsed, rows_of
+from hypothesis import settings
 
 from features.history import empty_history
 from features.schema import TABLES, history_schema
 from pipelines import steps
 from pipelines.config import ServiceConfig, load_config
 
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 KINDS = {"unit", "spec", "generative", "oracle", "golden", "flows", "browser"}
 
 

@@ -12,28 +12,6 @@ from features.errors import StaleFeedError
 from pipelines import steps
 
 
-@pytest.fixture(scope="module")
-def prefect_home(tmp_path_factory):
-    """A Prefect server of the tests' own; its database is what is searched for identities."""
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        home = tmp_path_factory.mktemp("prefect")
-        patch.setenv("PREFECT_HOME", str(home))
-        from prefect.testing.utilities import prefect_test_harness
-
-        with prefect_test_harness(server_startup_timeout=120):
-            yield home
-
-
-@pytest.fixture
-def flows(prefect_home):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from pipelines import flows
-
-        yield flows
-
-
 @pytest.fixture
 def given(copied, small_config, tmp_path):
     """What a flow is given: the small trust's configuration over a workspace of the test's own."""
@@ -128,7 +106,8 @@ def test_a_model_can_be_used_through_mlflows_pyfunc(trained):
 
     service = Service(trained)
     as_of = steps.as_of_day(trained, steps.simulated_last_day(trained))
-    frame = snapshot(service.history, trained, service.catalogue, as_of).frame
+    with service.workers() as over:
+        frame = snapshot(service.history, trained, service.catalogue, as_of, over).frame
     champion = tracking.champion(service.workspace)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -36,6 +36,14 @@ def test_every_configuration_that_is_shipped_loads(path):
         (LEAST + "rules: {r: [{feature: x, wieght: 2}]}\n", "rules.r.0.wieght", "did you mean 'weight'?"),
         (LEAST + "lists: {share: 2}\n", "lists.share", "less than or equal to 1"),
         ("features: f\nsources: {}\n", "trust", "Field required"),
+        (LEAST + "run: {wokers: 4}\n", "run.wokers", "did you mean 'workers'?"),
+        (LEAST + "run: {by: dusk}\n", "run.by", "'threads', 'processes' or 'dask'"),
+        (
+            LEAST + "run: {by: dask}\n",
+            "run",
+            "must come with its scheduler's address, such as tcp://host:8786; found none",
+        ),
+        (LEAST + "run: {by: dask, address: host}\n", "run", "such as tcp://host:8786; found host"),
     ],
 )
 def test_a_wrong_key_or_value_is_named_with_its_file_its_place_and_the_nearest_right_word(
