@@ -19,6 +19,8 @@ from models.training import TrainConfig
 from models.tuning import TuneConfig
 
 DATA_VARIABLE = "MINUSNINE_DATA"
+RESERVED = {"lightgbm", "logistic", "champion", "everyone", "oracle", "filter", "filter in time"}
+"""What models and bounds are called beside the rules."""
 
 
 class _Section(BaseModel):
@@ -152,6 +154,15 @@ class ServiceConfig(_Section):
             message = f"must be a time zone such as Europe/London; {nearest(zone, available_timezones())}"
             raise ValueError(message)
         return zone
+
+    @field_validator("rules")
+    @classmethod
+    def _named_apart(cls, rules: dict[str, list[RuleTermConfig]]) -> dict[str, list[RuleTermConfig]]:
+        taken = sorted(set(rules) & RESERVED)
+        if taken:
+            message = f"a rule needs a name of its own; '{taken[0]}' is what the evidence calls something else"
+            raise ValueError(message)
+        return rules
 
     def read(self, path: Path) -> str:
         """The text of a file named relative to the configuration file; ConfigError where there is none."""
