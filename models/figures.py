@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from models.evaluation import EVERYONE, Evaluation
 
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#999999")
 """Okabe and Ito's colours, told apart with any colour vision; lines differ in dashes too."""
 DASHES = ("-", "--", "-.", ":")
 
@@ -29,7 +29,7 @@ def figures(evaluation: Evaluation) -> dict[str, Figure]:
 
 
 def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    figure = Figure(figsize=(9, 4.5), layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(title, loc="left", fontsize=11)
     axes.set_xlabel(x)
@@ -43,7 +43,12 @@ def _each_model(frame: pd.DataFrame, axes: Axes, x: str, y: str, marker: str = "
     for model, (colour, dashes) in zip(frame["model"].unique(), styles, strict=False):
         line = frame[frame["model"] == model]
         axes.plot(line[x], line[y], color=colour, linestyle=dashes, marker=marker, label=model)
-    axes.legend(frameon=False)
+    _legend_beside(axes)
+
+
+def _legend_beside(axes: Axes) -> None:
+    """Where it covers no line."""
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def precision_recall(evaluation: Evaluation) -> Figure:
@@ -115,7 +120,7 @@ def decisions(evaluation: Evaluation) -> Figure:
     axes.set_ylim(bottom - 0.1 * top, top)
     axes.axhline(0, color="#777777", linewidth=0.8)
     axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.legend(frameon=False)
+    _legend_beside(axes)
     return figure
 
 

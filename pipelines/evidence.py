@@ -54,7 +54,7 @@ def write_evidence(
     """The evaluation as a page, tables, model card and metrics.json under `evaluation/<name>`. lines: the gate's."""
     folder = service.workspace.evaluation / name
     folder.mkdir(parents=True, exist_ok=True)
-    told = facts(judged, bundle, service.config, bundle_name(name))
+    told = facts(judged, bundle, service.config)
     drawings = {key: _svg(figure) for key, figure in figures(judged).items()}
     files = {f"{key}.csv": getattr(judged, key).to_csv(index=False) for key in TIDY}
     files |= {f"{key}.svg": svg for key, svg in drawings.items()}
@@ -74,11 +74,6 @@ def write_evidence(
     return Evidence(folder / "report.html", headline(judged))
 
 
-def bundle_name(name: str) -> str:
-    """The model's own name, without the folders that its evidence lies in."""
-    return name.rsplit("/", 1)[-1]
-
-
 def sections(
     judged: Evaluation, drawings: dict[str, str], told: dict[str, str], lines: tuple[Line, ...]
 ) -> list[Section]:
@@ -87,7 +82,7 @@ def sections(
         *_for_everyone(judged, drawings),
         *_for_whom_and_how(judged),
         *_for_statisticians(judged, drawings),
-        Section("The gate", tables={"Line by line": gate_table(lines)}) if lines else Section(),
+        *([Section("The gate", tables={"Line by line": gate_table(lines)})] if lines else []),
         Section("TRIPOD+AI", ("Items shortened; what a run cannot know is for the trust to state.",), {}, _items(told)),
     ]
 

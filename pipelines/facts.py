@@ -110,7 +110,7 @@ def _gate(lines: tuple[Line, ...]) -> Iterator[str]:
         yield f"It passed the gate on all {len(lines)} lines."
 
 
-def facts(judged: Evaluation, bundle: Bundle, config: ServiceConfig, name: str) -> dict[str, str]:
+def facts(judged: Evaluation, bundle: Bundle, config: ServiceConfig) -> dict[str, str]:
     """Every fact that the model card and TRIPOD+AI are filled with."""
     lineage, counts = bundle.lineage, judged.counts
     training, calibration = lineage["blocks"]["train"], lineage["blocks"]["calibrate"]
@@ -118,7 +118,7 @@ def facts(judged: Evaluation, bundle: Bundle, config: ServiceConfig, name: str) 
     families = {feature.family for feature in bundle.contract.features}
     rules = ", ".join(config.rules) or "none"
     return {
-        "name": name,
+        "name": f"{pd.Timestamp(lineage['as_of']):%Y-%m-%d}-{bundle.fingerprint[:12]}",
         "trust": config.trust + (" (simulated people)" if config.simulated else ""),
         "outcome": outcome_words(config),
         "horizon": str(HORIZON_DAYS),

@@ -63,7 +63,7 @@ def prove(service: Service, tell: Tell) -> Proof:
     tell("judging")
     judged, lines = held(bundle, data, true, service)
     name = f"{champion.bundle.name}-simulated"
-    folder = write_evidence(judged, bundle, service, name, lines).page.parent
+    folder = write_evidence(judged, bundle, service, name).page.parent
     one_clock = clocks(service, bundle, data, judged, as_of, tell)
     one_clock.to_csv(folder / "one-clock.csv", index=False)
     page = folder / "simulated.html"
