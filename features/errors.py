@@ -48,6 +48,12 @@ class WorkersError(MinusNineError):
     exit_code = 8
 
 
+class RefusedError(MinusNineError):
+    """A model did not pass the gate; the champion, if there is one, stands."""
+
+    exit_code = 9
+
+
 class RemoteError(Exception):
     """A fault in another process that has no sentence of its own. Its text is the original's `place_of`."""
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 def connect(tables: Mapping[str, pa.Table | pd.DataFrame], threads: int = 1) -> duckdb.DuckDBPyConnection:
     """A connection that sees `tables` by name."""
     connection = _database(threads).cursor()
+    connection.execute("set enable_progress_bar = false")
     for name, table in tables.items():
         connection.register(name, table)
     return connection

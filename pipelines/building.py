@@ -8,6 +8,7 @@ from math import ceil
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -49,7 +50,7 @@ class Outcomes:
 @dataclass(frozen=True)
 class Dataset:
     """Rows to learn from and to be judged by: features, labels and parts row for row; memberships (with team_id) for
-    every row; exclusions counted by cut."""
+    every row; exclusions counted by cut; learned: the people of the train and calibrate blocks, built or not."""
 
     frame: pd.DataFrame
     labels: pd.DataFrame
@@ -57,6 +58,7 @@ class Dataset:
     memberships: pd.DataFrame
     exclusions: pd.DataFrame
     lag_days: float
+    learned: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -126,11 +128,16 @@ def dataset(
     outcomes = matured_outcomes(history, config, as_of)
     blocks = planned_cuts(config, as_of, _first_contact(history, as_of, over), outcomes.lag_days)
     wanted = {part: moments for part, moments in blocks.items() if not parts or part in parts}
+    others = {part: blocks[part] for part in (TRAIN, CALIBRATE) if part not in wanted}
     work = partial(_blocks, history, config, catalogue, as_of, wanted)
     buckets = range(history.buckets)
     pieces = map_buckets(over, work, buckets, lambda done: tell(f"features of bucket {done} of {len(buckets)}"))
     built, named, members, excluded = zip(*pieces, strict=True)
     frame = finished(built, catalogue)
+    blocks_of_rows = np.concatenate([part.to_numpy() for part in named])
+    learned = [frame.loc[blocks_of_rows != TEST, "person_id"].to_numpy()]
+    if others:
+        learned += map_buckets(over, partial(_learned, history, config, catalogue, as_of, others), buckets)
     labels = label(
         frame,
         outcomes.spells,
@@ -143,10 +150,11 @@ def dataset(
     return Dataset(
         frame,
         labels,
-        pd.concat(named, ignore_index=True),
+        pd.Series(blocks_of_rows, name="part", dtype=object),
         _stacked(members),
         _summed(excluded),
         outcomes.lag_days,
+        np.unique(np.concatenate(learned)).astype(np.int64),
     )
 
 
@@ -214,6 +222,21 @@ def _blocks(
     part = build_part(tables, _stacked(rows.values()), catalogue, config.zone, cuts)
     members, excluded = ([frames[n] for frames in found.values()] for n in (0, 1))
     return part, pd.Series(named, name="part", dtype=object), _stacked(members), _stacked(excluded)
+
+
+def _learned(
+    history: History,
+    config: ServiceConfig,
+    catalogue: Catalogue,
+    as_of: datetime,
+    blocks: dict[str, list[datetime]],
+    bucket: int,
+) -> npt.NDArray[np.int64]:
+    """One bucket's people of blocks whose features nobody needs."""
+    tables = looked_at(history, config, catalogue, as_of, [cut for block in blocks.values() for cut in block], bucket)
+    every = {block: config.periods.landmark_every if block == TRAIN else 1 for block in blocks}
+    found = [caseload(tables, at, config.caseload, config.zone, every[b])[0]["person_id"] for b, at in blocks.items()]
+    return np.unique(np.concatenate(found)).astype(np.int64)
 
 
 def _index(members: pd.DataFrame) -> pd.DataFrame:

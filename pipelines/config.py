@@ -14,9 +14,13 @@ from features.cohort import CaseloadRules
 from features.errors import ConfigError, nearest
 from features.labels import OutcomeRules
 from features.sources.task import FrameSpec
+from models.gate import GateConfig
 from models.training import TrainConfig
+from models.tuning import TuneConfig
 
 DATA_VARIABLE = "MINUSNINE_DATA"
+RESERVED = {"lightgbm", "logistic", "champion", "everyone", "oracle", "filter", "filter in time"}
+"""What models and bounds are called beside the rules."""
 
 
 class _Section(BaseModel):
@@ -58,7 +62,7 @@ class PeriodConfig(_Section):
 
     history_days: how far back training cuts go. landmark_every: each person is looked at on one training cut in so
     many. calibration_days, test_days: the lengths of the two later blocks, both daily. An embargo of nine days and the
-    measured admission lag lies between blocks.
+    measured admission lag lies between blocks. origins: of a backtest, each `test_days` before the next.
     """
 
     history_days: int = Field(default=540, ge=30)
@@ -67,6 +71,7 @@ class PeriodConfig(_Section):
     test_days: int = Field(default=60, ge=7)
     calibration_every: int = Field(default=2, ge=1)
     test_every: int = Field(default=1, ge=1)
+    origins: int = Field(default=3, ge=1, le=24)
 
 
 class RuleTermConfig(_Section):
@@ -84,6 +89,13 @@ class ListsConfig(_Section):
     least: int = Field(default=5, ge=1)
     by_team: dict[str, PositiveInt] = Field(default_factory=dict)
     team_names: dict[str, str] = Field(default_factory=dict)
+
+
+class EvidenceConfig(_Section):
+    """urgent_team_types: national two-digit types of teams that answer a crisis; whom such a team has taken on, the
+    teams knew of, and the evidence says what a list is worth without them."""
+
+    urgent_team_types: tuple[str, ...] = ("49", "51")
 
 
 class RunConfig(_Section):
@@ -127,7 +139,10 @@ class ServiceConfig(_Section):
     task: TaskConfig | None = None
     periods: PeriodConfig = PeriodConfig()
     training: TrainConfig = TrainConfig()
+    tuning: TuneConfig = TuneConfig()
+    promotion: GateConfig = GateConfig()
     lists: ListsConfig = ListsConfig()
+    evidence: EvidenceConfig = EvidenceConfig()
     rules: dict[str, list[RuleTermConfig]] = Field(default_factory=dict)
     simulator: dict[str, Any] = Field(default_factory=dict)
     folder: Path = Field(default=Path(), exclude=True)
@@ -139,6 +154,15 @@ class ServiceConfig(_Section):
             message = f"must be a time zone such as Europe/London; {nearest(zone, available_timezones())}"
             raise ValueError(message)
         return zone
+
+    @field_validator("rules")
+    @classmethod
+    def _named_apart(cls, rules: dict[str, list[RuleTermConfig]]) -> dict[str, list[RuleTermConfig]]:
+        taken = sorted(set(rules) & RESERVED)
+        if taken:
+            message = f"a rule needs a name of its own; '{taken[0]}' is what the evidence calls something else"
+            raise ValueError(message)
+        return rules
 
     def read(self, path: Path) -> str:
         """The text of a file named relative to the configuration file; ConfigError where there is none."""

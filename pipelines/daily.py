@@ -17,10 +17,10 @@ from models.explanation import reasons
 from models.ranking import rank
 from pipelines.building import Snapshot, snapshot
 from pipelines.config import ServiceConfig
+from pipelines.judging import capacities
 from pipelines.publish import MANIFEST, Published, Stamp, hold
 from pipelines.publish import publish as write_lists
 from pipelines.service import Service
-from pipelines.training import capacities
 
 Tell = Callable[[str], None]
 RANKED_FILE = "ranked.parquet"

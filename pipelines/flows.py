@@ -106,7 +106,7 @@ def ingest(config: str, now: datetime, workspace: str | None = None) -> IngestRe
 
 @flow(name="train", persist_result=False)
 def train(config: str, as_of: datetime, workspace: str | None = None) -> Trained:
-    """A new champion with its evidence."""
+    """A new challenger with its evidence; the first champion, where there is none."""
     loaded = load_config(Path(config), Path(workspace) if workspace else None)
     trained = train_task(loaded, as_of, progress.tell, opened)
     figures = "\n".join(f"- {name}: {value:.4g}" for name, value in sorted(trained.evidence.metrics.items()))

@@ -13,7 +13,7 @@ from features.errors import SourceError
 from features.labels import given_labels
 from features.sources.task import FrameKind, FrameSpec, read_frame
 from features.windows import HORIZON_DAYS
-from models.splits import given_split, temporal_split
+from models.splits import CALIBRATE, TRAIN, given_split, temporal_split
 from pipelines.building import Dataset, finished, looked_at
 from pipelines.config import ServiceConfig, TaskConfig
 from pipelines.mapping import map_buckets
@@ -40,7 +40,9 @@ def given_dataset(service: Service, task: TaskConfig, tell: Callable[[str], None
         last_seen_by=None,
     )
     nobody = pd.DataFrame({"as_of": [], "team_id": [], "reason": [], "people": []})
-    return Dataset(frame, labels, _parts(service, task, frame), members.drop_duplicates(), nobody, 0.0)
+    parts = _parts(service, task, frame)
+    learned = frame.loc[parts.isin([TRAIN, CALIBRATE]).to_numpy(), "person_id"].unique()
+    return Dataset(frame, labels, parts, members.drop_duplicates(), nobody, 0.0, learned)
 
 
 def _features(service: Service, rows: pd.DataFrame, tell: Callable[[str], None]) -> pd.DataFrame:

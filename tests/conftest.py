@@ -61,9 +61,16 @@ SMALL = {
     "simulator": {"places": 400, "days": 260, "teams": 10, "daily_drops": 2, "start": "2025-04-01", "seed": 3},
     "periods": {"history_days": 260, "calibration_days": 30, "test_days": 30, "landmark_every": 3},
     "training": {"seeds": [1], "most_trees": 40, "least_admissions": 10, "least_calibration_admissions": 2},
+    "promotion": {
+        "least_admissions": 1,
+        "gain_over_rules": -1,
+        "tolerated_loss": 1,
+        "expected_over_observed": [0.1, 10],
+        "calibration_slope": [0.01, 10],
+    },
     "buckets": 2,
 }
-"""A trust small enough for tests: ten teams, nine months."""
+"""A trust small enough for tests: ten teams, nine months, and a gate that asks little of so few admissions."""
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,11 @@
 """The Prefect flows are the steps: same lists, nothing about people in Prefect's records, failures told plainly."""
 
 import json
+import re
 import warnings
 from datetime import timedelta
 
+import pandas as pd
 import pytest
 
 from features.errors import StaleFeedError
@@ -68,7 +70,30 @@ def test_the_evaluate_flow_writes_the_evidence(flows, given, copied):
     evidence = flows.evaluate(**given)
     figures = json.loads((evidence.page.parent / "metrics.json").read_text())
     assert 0.5 < evidence.metrics["auroc"] < 0.9
-    assert {"points", "recent discharge", "lightgbm", "logistic"} <= set(figures["models"])
+    assert {"points", "recent discharge", "age and frailty", "lightgbm", "logistic"} <= set(figures["models"])
+
+
+def test_the_evidence_is_whole_in_itself_and_says_everything_it_should(trained):
+    (page,) = trained.workspace.glob("evaluation/*/report.html")
+    text = page.read_text(encoding="utf-8")
+    assert not re.search(r"(src|href)=\"(?!data:|#)", text)
+    order = ("In short", "How early", "Against what a nurse could count", "For whom", "For statisticians", "TRIPOD+AI")
+    places = [text.index(title) for title in order]
+    assert places == sorted(places)
+    items = pd.read_csv(page.parent / "tripod-ai.csv", dtype=str)
+    assert {int(re.match(r"\d+", item)[0]) for item in items["item"]} == set(range(1, 28))
+    card = (page.parent / "model-card.md").read_text(encoding="utf-8")
+    for words in (card, *items["answer"]):
+        assert words.strip()
+        assert not re.search(r"[{}]|\bnan\b", words)
+
+
+def test_no_small_number_of_people_is_in_the_evidence(trained):
+    (page,) = trained.workspace.glob("evaluation/*/report.html")
+    groups = pd.read_csv(page.parent / "subgroups.csv")
+    assert groups["group"].nunique() == 9
+    assert not (groups[["people", "admissions"]] < 10).any(axis=None)
+    assert groups.loc[groups["admissions"].isna(), ["ppv", "recall", "expected_over_observed"]].isna().all(axis=None)
 
 
 def test_a_model_can_be_used_through_mlflows_pyfunc(trained):
