@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipelines.simulator.calendar import DAY, NONE
-from pipelines.simulator.people import Flags, Floats, Ints
+from pipelines.simulator.chance import Flags, Floats, Ints
 
 _EARLIEST = NONE // 2
 

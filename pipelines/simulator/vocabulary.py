@@ -12,6 +12,8 @@ CODES = {
 """SNOMED CT concepts; a mapping that reads these extracts needs the same ones."""
 
 URGENT, SPECIALIST_WOUND, CASE_MANAGEMENT, END_OF_LIFE, INTEGRATED, NURSING = "51", "43", "19", "14", "45", "12"
+INTERMEDIATE, HOSPITAL_AT_HOME = "53", "49"
+"""Hospital at home has no national team type; local teams write urgent care's."""
 
 DIAGNOSES = (
     *("I50", "J44", "E11", "F03", "I48", "N18", "I69", "G20"),
@@ -41,8 +43,9 @@ PLANNED, ATTENDED, LATE_SEEN, LATE_NOT_SEEN, NO_ACCESS, PATIENT_CANCELLED, PROVI
 ATTENDANCE = ("0", "5", "6", "7", "3", "2", "4", "00", "05", "06", "07", "03", "02", "04")
 """Attendance status by the numbers above; the second half are the same codes padded with a zero."""
 
-VISIT, UNSCHEDULED, CALL, NOTE, LIAISON = range(5)
+VISIT, UNSCHEDULED, CALL, NOTE, LIAISON, ERROR = range(6)
 """Kinds of contact."""
+KINDS = ("visit", "unscheduled", "call", "note", "liaison", "error")
 
 MECHANISMS = ("01", "02", "11", "05", "1", "2", "11", "5")
 FACE_TO_FACE, TELEPHONE, VIDEO, MESSAGE = range(4)
