@@ -80,10 +80,7 @@ def make_contacts(world: World, journal: Journal, people: People, referrals: Ref
     late = (log["status"] == v.ATTENDED) & own.happens("late", 0.03)
     status = np.select([deleted, late], [v.PLANNED, v.LATE_SEEN], log["status"])
     held = np.isin(status, (v.ATTENDED, v.LATE_SEEN))
-    by_service = (log["service"] >= 0) & (
-        (kind == v.UNSCHEDULED) | own.happens("by service", world.config.services.visited_by_service)
-    )
-    referral = np.where(by_service, len(people) + log["service"], person)
+    referral = np.where(_by_service(world, journal, log, own), len(people) + log["service"], person)
     low, high = HOURS[kind].T * HOUR
     begins = moment(start_of, day, own.whole("hour", low, high))
     duration = _durations(world, own, kind, log["state"])
@@ -114,6 +111,14 @@ def make_contacts(world: World, journal: Journal, people: People, referrals: Ref
         deleted_at=np.where(deleted, recorded, NONE),
         number=np.arange(len(day)),
     )
+
+
+def _by_service(world: World, journal: Journal, log: dict[str, Ints], own: Facts) -> Flags:
+    """Whether a service's own team makes the contact: not where it was booked before the service was opened."""
+    first = np.append(journal.services["first"], 0)[log["service"]]
+    open_then = (log["service"] >= 0) & ((log["booked"] < 0) | (log["booked"] >= first))
+    made = (log["kind"] == v.UNSCHEDULED) | own.happens("by service", world.config.services.visited_by_service)
+    return np.asarray(open_then & made)
 
 
 def _team(

@@ -16,7 +16,7 @@ from pipelines.simulator.course import Day, Traits
 from pipelines.simulator.hospital import attendance_wait
 from pipelines.simulator.journal import spared
 from pipelines.simulator.log import Log
-from pipelines.simulator.people import READINGS, People, traits_of
+from pipelines.simulator.people import READINGS, traits_of
 from pipelines.simulator.places import END_OF_LIFE, World
 from pipelines.simulator.rates import EVERY
 from pipelines.simulator.readings import LEAST_CHANCE, make_gauges

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.csv
 
 from pipelines.simulator.calendar import DAY, EPOCH, HOUR
+from pipelines.simulator.chance import Ints
 from pipelines.simulator.config import CUT_HOUR, SimulatorConfig
-from pipelines.simulator.people import Ints
 from pipelines.simulator.sheet import Sheet
 
 CHUNK = 200_000

@@ -42,40 +42,39 @@ def beliefs(records: Records, first: int, last: int) -> Iterator[Cut]:
     observer = make_observer(records)
     world, log = records.world, records.journal.cuts
     cut = {name: log[name] for name in ("person", "place", "day", "state", "helped")}
-    begins = int(cut["day"][0])
     memory: Memory = deque(maxlen=world.config.delays.most_days)
     belief = np.zeros((world.config.places, len(world.course)))
-    for number in range(begins, last + 1):
+    for number in range(int(cut["day"][0]), last + 1):
         rows = slice(*np.searchsorted(cut["day"], (number, number + 1)))
         person, place = cut["person"][rows], cut["place"][rows]
-        _let_in(observer, belief, number, begins, place, person)
+        _let_in(observer, belief, number, place, person)
         if number >= first:
-            in_time = _in_time(observer, memory, begins, number, place, person)
+            in_time = _in_time(observer, memory, number, place, person)
             yield Cut(number, person, cut["state"][rows], cut["helped"][rows], belief[place], in_time)
         told = told_on(observer, number, place, person, cut["helped"][rows])
         memory.append((belief.copy(), told))
         _step(observer, belief, told, world.config.delays.most_days)
 
 
-def _let_in(observer: Observer, belief: Floats, number: int, begins: int, place: Ints, person: Ints) -> None:
-    """Begin anew with those who came yesterday, and with everybody when the watch begins."""
+def _let_in(observer: Observer, belief: Floats, number: int, place: Ints, person: Ints) -> None:
+    """Begin anew with those who came yesterday, and with everybody of whom nothing is believed yet."""
     records = observer.records
     arrived = records.people.arrived[person]
-    new = np.flatnonzero((arrived == number - 1) | (number == begins))
+    new = np.flatnonzero((arrived == number - 1) | (belief[place].sum(axis=1) == 0))
     people = take(records.people, person[new])
     settled = (people.arrived < 0) | (people.arrived < number - 1)
     belief[place[new]] = first_shares(records.world.config, records.world.course, people, settled)
 
 
-def _in_time(observer: Observer, memory: Memory, begins: int, number: int, place: Ints, person: Ints) -> Floats:
+def _in_time(observer: Observer, memory: Memory, number: int, place: Ints, person: Ints) -> Floats:
     """What is believed at the cut of a day of what was written up before it: from the last day that is surely written
     up, through the days that may not be."""
     known = memory[0][0].copy() if memory else np.zeros((observer.world.config.places, len(observer.world.course)))
     for rank, (_, told) in enumerate(memory):
         if rank > 0:
-            _let_in(observer, known, told.day.number, begins, told.place, told.person)
+            _let_in(observer, known, told.day.number, told.place, told.person)
         _step(observer, known, told, number - 1 - told.day.number)
-    _let_in(observer, known, number, begins, place, person)
+    _let_in(observer, known, number, place, person)
     return known[place]
 
 

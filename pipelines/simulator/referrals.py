@@ -7,7 +7,7 @@ import numpy as np
 from pipelines.simulator import places as p
 from pipelines.simulator import vocabulary as v
 from pipelines.simulator.calendar import DAY, HOUR, NONE, moment
-from pipelines.simulator.chance import Flags, Ints, facts
+from pipelines.simulator.chance import Ints, facts
 from pipelines.simulator.delays import reported_after
 from pipelines.simulator.hospital import Stays
 from pipelines.simulator.people import People
@@ -99,14 +99,14 @@ def _main(world: World, journal: Journal, people: People, deaths: Deaths) -> dic
 
 
 def _services(world: World, journal: Journal, people: People, main: dict[str, Ints]) -> dict[str, Ints]:
-    """Open until their time is over, or the main referral is. Urgent response is told of with the day's write-up; the
-    others are opened when something was written up or the person came home, and told of at once."""
+    """Open until their time is over, or the main referral is. Urgent response is told of when the first of its visits is
+    written up; the others are opened when something was written up or the person came home, and told of at once."""
     log = {name: journal.services[name] for name in ("person", "kind", "first", "last")}
     person, kind, first, start = log["person"], log["kind"], log["first"], world.config.start
     own = facts(world.config.seed, "service", people.soul[person], first, kind)
     early, late = own.whole("early", 7 * HOUR, 8 * HOUR), own.whole("late", 18 * HOUR, 20 * HOUR)
     received = moment(start, first, np.where(kind == p.URGENT, early, late))
-    wait = np.where(kind == p.URGENT, days_to_write(world, people, person, first), 0)
+    wait = np.where(kind == p.URGENT, _first_written(world, journal, people, len(person)) - first, 0)
     over = moment(start, log["last"], own.whole("closed", 12 * HOUR, 17 * HOUR))
     cut_short = (main["closed"][person] != NONE) & (main["closed"][person] < over)
     told = over + own.whole("days late", 0, 3) * DAY + 600
@@ -121,6 +121,16 @@ def _services(world: World, journal: Journal, people: People, main: dict[str, In
         "ending": np.where(cut_short, main["ending"][person], USUAL),
         "number": SERVICE_NUMBERS + np.arange(len(person)),
     }
+
+
+def _first_written(world: World, journal: Journal, people: People, services: int) -> Ints:
+    """By service, the day on which the first of its unscheduled visits is written up."""
+    service, day, person = (journal.contacts[name] for name in ("service", "day", "person"))
+    visits = np.flatnonzero((journal.contacts["kind"] == v.UNSCHEDULED) & (service >= 0))
+    written = day[visits] + days_to_write(world, people, person[visits], day[visits])
+    first = np.full(services, np.iinfo(np.int64).max)
+    np.minimum.at(first, service[visits], written)
+    return first
 
 
 def _service_team(world: World, people: People, person: Ints, kind: Ints) -> Ints:

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-import numpy as np
-
 from features.errors import ConfigError
 from pipelines.simulator.acute import acute_sheets
 from pipelines.simulator.calendar import DAY, EPOCH, NONE
 from pipelines.simulator.community import contact_sheets, referral_sheets
 from pipelines.simulator.config import SimulatorConfig
 from pipelines.simulator.extracts import plan_extracts, write_extracts
-from pipelines.simulator.faults import duplicate_rows
+from pipelines.simulator.faults import duplicate_rows, stop_feed
 from pipelines.simulator.patients import identity_sheet, patient_sheets
 from pipelines.simulator.sheet import Sheet
 from pipelines.simulator.trust import Trust, build_trust
@@ -63,20 +61,19 @@ def simulate(config: SimulatorConfig, folder: Path, progress: Progress | None = 
 def _write(config: SimulatorConfig, folder: Path, tell: Progress) -> Summary:
     trust = build_trust(config, lambda share: tell("living", share))
     files = write_extracts(config, lay_out(trust), folder, lambda share: tell("writing", share))
-    write_truth(trust, folder / "truth")
+    write_truth(trust.records, folder / "truth")
     (folder / CONFIG_FILE).write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return _summary(trust, files)
 
 
 def lay_out(trust: Trust) -> dict[str, Sequence[Sheet]]:
     """The files of each feed, with all their rows."""
-    people, referrals, contacts, acute, identity, again = map(np.random.default_rng, trust.rows.spawn(6))
-    csds = [*patient_sheets(trust, people), *referral_sheets(trust, referrals), *contact_sheets(trust, contacts)]
-    faults = trust.config.faults
+    world = trust.records.world
+    csds = [*patient_sheets(trust), *referral_sheets(trust), *contact_sheets(trust)]
     return {
-        "csds": [duplicate_rows(sheet, faults, again).in_order() for sheet in csds],
-        "hospital": acute_sheets(trust, acute),
-        "identity": [identity_sheet(trust, identity)],
+        "csds": [stop_feed(duplicate_rows(sheet, world).in_order(), world) for sheet in csds],
+        "hospital": acute_sheets(trust),
+        "identity": [identity_sheet(trust)],
     }
 
 
@@ -96,15 +93,16 @@ def _check_target(folder: Path) -> None:
 
 
 def _summary(trust: Trust, files: int) -> Summary:
-    cut = plan_extracts(trust.config)[-1].before
-    contacts, stays = trust.contacts, trust.stays
-    seen = (contacts.recorded_at < cut) & (contacts.recorded_at != NONE) & ~contacts.deleted
-    config = trust.config
+    config, records = trust.records.world.config, trust.records
+    cut = plan_extracts(config)[-1].before
+    contacts, stays = trust.contacts, records.stays
+    seen = (contacts.recorded_at < cut) & (contacts.recorded_at != NONE) & (contacts.deleted_at == NONE)
     begun = (config.start - EPOCH).days * DAY
+    known = stays.emergency & stays.reported & (stays.admitted >= begun) & (stays.opened_at < cut)
     return Summary(
-        people=int((trust.referrals.recorded[: len(trust.people)] < cut).sum()),
+        people=int((records.referrals.recorded[: len(records.people)] < cut).sum()),
         contacts=int(seen.sum()),
-        admissions=int((stays.emergency & (stays.admitted >= begun) & (stays.opened_at < cut)).sum()),
+        admissions=int(known.sum()),
         files=files,
         first_day=config.start,
         last_day=config.last_day,

@@ -25,7 +25,10 @@ from pipelines import steps
 from pipelines.config import ServiceConfig, load_config
 from pipelines.service import Service
 
-TRUST = {"places": 60, "days": 70, "teams": 10, "daily_drops": 1, "start": "2025-04-01", "seed": 3}
+TRUST = {
+    "world": "worlds/small.yaml",
+    **{"places": 60, "days": 70, "teams": 10, "daily_drops": 1, "start": "2025-04-01", "seed": 3},
+}
 FEEDS = {"community-history", "community"}
 DROP, RECEIVED = "2025-06-10", datetime(2025, 6, 10, 5, tzinfo=UTC)
 HEADER, PATIENTS, REFERRALS, CONTACTS, ACTIVITIES = (f"CYP{n}.csv" for n in ("000", "001", "101", "201", "202"))
@@ -236,7 +239,7 @@ def held(tmp_path_factory):
     raw = yaml.safe_load((configs / "simulated.yaml").read_text(encoding="utf-8"))
     raw |= {"simulator": TRUST, "buckets": 2, "workspace": str(folder / "workspace")}
     raw["sources"] = {name: source for name, source in raw["sources"].items() if name in FEEDS}
-    for name in ("features", "sources"):
+    for name in ("features", "sources", "worlds"):
         (folder / name).symlink_to(configs / name)
     (folder / "service.yaml").write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
     config = load_config(folder / "service.yaml")
