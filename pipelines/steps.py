@@ -24,7 +24,9 @@ Tell = Callable[[str], None]
 
 def simulate(config: ServiceConfig, tell: Tell) -> Summary:
     """Write a simulated trust's extracts into the workspace, as the configuration's `simulator` section says."""
-    return make_extracts(simulated_world(config), Service(config).workspace.extracts, lambda what, share: tell(f"{what} {share:.0%}"))
+    return make_extracts(
+        simulated_world(config), Service(config).workspace.extracts, lambda what, share: tell(f"{what} {share:.0%}")
+    )
 
 
 def ingest(config: ServiceConfig, now: datetime, tell: Tell) -> IngestResult:

@@ -51,7 +51,8 @@ class Facts:
 
     def whole(self, what: str, low: int | Ints, high: int | Ints) -> Ints:
         """A whole number from `low` to one below `high`."""
-        return low + (self.uniform(what) * (np.asarray(high) - low)).astype(np.int64)
+        span = np.asarray(high) - low
+        return np.asarray(low + (self.uniform(what) * span).astype(np.int64), dtype=np.int64)
 
     def pick(self, what: str, shares: Sequence[float]) -> Ints:
         """A place in `shares`, with chances in proportion to them."""
@@ -60,7 +61,7 @@ class Facts:
 
     def geometric(self, what: str, mean: float) -> Ints:
         """1, 2, ... with this mean."""
-        return 1 + np.floor(np.log(self.uniform(what)) / np.log1p(-1 / mean)).astype(np.int64)
+        return np.asarray(1 + np.floor(np.log(self.uniform(what)) / np.log1p(-1 / mean)), dtype=np.int64)
 
 
 def facts(seed: int, kind: str, *keys: NDArray[Any]) -> Facts:

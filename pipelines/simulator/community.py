@@ -99,7 +99,7 @@ def _referrals(trust: Trust) -> Sheet:
         "Discharge_LetterIssuedDate": blank(len(number)),
         "Recorded_DateTime": stamp(recorded),
     }
-    return _of_referrals(trust, "CYP101", recorded, number, number, columns, "referral")
+    return _of_referrals(trust, "CYP101", recorded, number, referrals.number[number], columns, "referral")
 
 
 def _services(trust: Trust) -> Sheet:
@@ -138,7 +138,7 @@ def _services(trust: Trust) -> Sheet:
         "Referral_RejectionReason": blank(len(place)),
         "Recorded_DateTime": stamp(recorded),
     }
-    key = referral[place] * world.config.teams + team[place]
+    key = referrals.number[referral[place]] * world.config.teams + team[place]
     return _of_referrals(trust, "CYP102", recorded, referral[place], key, columns, "referral")
 
 
@@ -192,12 +192,12 @@ def _diagnoses(trust: Trust) -> list[Sheet]:
     code = np.where(rank < named[person], which, other)
     first = rank == 0
     return [
-        _diagnosis_sheet(trust, "CYP607", "PrimaryDiagnosis", person[first], code[first]),
-        _diagnosis_sheet(trust, "CYP608", "SecondaryDiagnosis", person[~first], code[~first]),
+        _diagnosis_sheet(trust, "CYP607", "PrimaryDiagnosis", person[first], rank[first], code[first]),
+        _diagnosis_sheet(trust, "CYP608", "SecondaryDiagnosis", person[~first], rank[~first], code[~first]),
     ]
 
 
-def _diagnosis_sheet(trust: Trust, name: str, column: str, person: Ints, code: Ints) -> Sheet:
+def _diagnosis_sheet(trust: Trust, name: str, column: str, person: Ints, rank: Ints, code: Ints) -> Sheet:
     recorded = trust.records.referrals.recorded[person] + 120
     columns = {
         "ServiceRequestID": _referral_id(trust, person),
@@ -206,7 +206,7 @@ def _diagnosis_sheet(trust: Trust, name: str, column: str, person: Ints, code: I
         f"{column}_Date": day_of(trust.records.referrals.received[person]),
         "Recorded_DateTime": stamp(recorded),
     }
-    return _of_referrals(trust, name, recorded, person, np.arange(len(person)), columns)
+    return _of_referrals(trust, name, recorded, person, person * 16 + rank, columns)
 
 
 def _frailty_on_referral(trust: Trust) -> Sheet:

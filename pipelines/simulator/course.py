@@ -15,7 +15,7 @@ import numpy as np
 from pipelines.simulator.calendar import winter
 from pipelines.simulator.chance import Facts, Floats, Ints
 from pipelines.simulator.columns import take
-from pipelines.simulator.parameters import Chain, CourseTerms, Signs
+from pipelines.simulator.parameters import Chain, CourseTerms, Signs, Stage
 
 NOTHING, EMERGENCY, DEATH, ELECTIVE = range(4)
 STABLE, NEWLY_HOME = 0, 1
@@ -98,41 +98,59 @@ def _is_factor(name: str) -> bool:
     return bool(Signs.model_fields[name].metadata)
 
 
-def course_of(terms: CourseTerms) -> Course:
+@dataclass(frozen=True)
+class _State:
+    """One row of the chain, before it is laid out by column."""
+
+    illness: int
+    name: str
+    stage: Stage
+    goes: float
+    onward: int
+    recovers: float
+    better: int
+    lasting: bool
+
+
+def _states(terms: CourseTerms, begins: Ints) -> list[_State]:
+    """All states in order: well, coming home, then the stages of each illness."""
+    well = Stage(days=None, goes_on=0, **terms.stable.model_dump(), severity=0, susceptible=1)
+    states = [_State(-1, WELL, well, 0.0, STABLE, 0.0, STABLE, lasting=False)]
     chains: list[tuple[str, Chain]] = [("newly_home", terms.newly_home), *terms.illnesses.items()]
-    begins = np.cumsum([1] + [len(chain.stages) for _, chain in chains])
-    rows = [(-1, WELL, terms.stable.emergency, terms.stable.death, 0.0, 0.0, STABLE, 0.0, STABLE, 1.0, False)]
     for number, (name, chain) in enumerate(chains):
         lasting = number > 0 and terms.illnesses[name].lasting
         for rank, stage in enumerate(chain.stages):
-            state = int(begins[number]) + rank
             last = rank == len(chain.stages) - 1
             leaves = 0.0 if stage.days is None else 1 / stage.days
-            goes, better = 0.0 if last else leaves * stage.goes_on, _better(number, rank, begins)
-            recovers = 0.0 if lasting else leaves - goes
-            label = f"{name} {rank + 1}"
-            levels = (stage.emergency, stage.death, stage.severity)
-            rows.append(
-                (number - 1, label, *levels, goes, state + (not last), recovers, better, stage.susceptible, lasting)
-            )
-    columns = [np.array(column) for column in zip(*rows, strict=True)]
-    illness, names, emergency, death, severity, goes, onward, recovers, better, susceptible, lasting = columns
+            goes = 0.0 if last else leaves * stage.goes_on
+            onward = int(begins[number]) + rank + (not last)
+            recovers, better = 0.0 if lasting else leaves - goes, _better(number, rank, begins)
+            states.append(_State(number - 1, f"{name} {rank + 1}", stage, goes, onward, recovers, better, lasting))
+    return states
+
+
+def course_of(terms: CourseTerms) -> Course:
+    chains: list[Chain] = [terms.newly_home, *terms.illnesses.values()]
+    begins = np.cumsum([1] + [len(chain.stages) for chain in chains])
+    states = _states(terms, begins)
+    severity = np.array([state.stage.severity for state in states])
+    lasting = np.array([state.lasting for state in states])
     return Course(
         terms=terms,
         illnesses=tuple(terms.illnesses),
-        names=tuple(names.tolist()),
-        illness=illness,
+        names=tuple(state.name for state in states),
+        illness=np.array([state.illness for state in states]),
         severity=severity,
-        emergency=emergency,
-        death=death,
+        emergency=np.array([state.stage.emergency for state in states]),
+        death=np.array([state.stage.death for state in states]),
         discharge=terms.discharge * np.where(lasting, 0.0, (1 - severity) ** 2),
-        goes=goes,
-        onward=onward,
-        recovers=recovers,
-        better=better,
-        susceptible=susceptible,
+        goes=np.array([state.goes for state in states]),
+        onward=np.array([state.onward for state in states]),
+        recovers=np.array([state.recovers for state in states]),
+        better=np.array([state.better for state in states]),
+        susceptible=np.array([state.stage.susceptible for state in states], dtype=np.float64),
         first=begins[1:-1],
-        after_stay=np.where(lasting, np.arange(len(names)), NEWLY_HOME),
+        after_stay=np.where(lasting, np.arange(len(states)), NEWLY_HOME),
     )
 
 

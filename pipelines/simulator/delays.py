@@ -21,7 +21,7 @@ class WriteUp:
     def days(self, soul: Ints, day: Ints, team: Ints, eve: Ints) -> Ints:
         """One delay for all that is written of a person on one day."""
         draw = facts(self.seed, "written", soul, day).uniform("delay")
-        return (draw[:, None] >= self.within[team, eve]).sum(axis=1)
+        return np.asarray((draw[:, None] >= self.within[team, eve]).sum(axis=1))
 
 
 def make_write_up(config: SimulatorConfig, teams: Teams) -> WriteUp:
@@ -43,4 +43,4 @@ def make_write_up(config: SimulatorConfig, teams: Teams) -> WriteUp:
 
 def reported_after(terms: DelayTerms, chances: Facts, scale: float) -> Ints:
     """Whole days: a share of a reporting delay drawn from the real ones."""
-    return np.floor(scale * chances.pick("reported", terms.reporting)).astype(np.int64)
+    return np.asarray(np.floor(scale * chances.pick("reported", terms.reporting)), dtype=np.int64)

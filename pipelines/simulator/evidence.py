@@ -237,7 +237,9 @@ def _outcome(observer: Observer, day: Day, visits: Contacts) -> Floats:
     possible = 1 - missed - cancelled - provider
     status = visits.status[:, None]
     told = [status == v.NO_ACCESS, status == v.PATIENT_CANCELLED, status == v.PROVIDER_CANCELLED]
-    return np.log(np.select(told, [missed, cancelled, provider + put_off * possible], (1 - put_off) * possible))
+    return np.asarray(
+        np.log(np.select(told, [missed, cancelled, provider + put_off * possible], (1 - put_off) * possible))
+    )
 
 
 def _readings_evidence(observer: Observer, readings: Readings) -> Floats:

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipelines.simulator import vocabulary as v
 from pipelines.simulator.calendar import DAY, HOUR, NONE
-from pipelines.simulator.chance import Facts, Floats, Ints, facts
+from pipelines.simulator.chance import Facts, Flags, Floats, Ints, facts
 from pipelines.simulator.columns import chain, take
 from pipelines.simulator.config import CUT_HOUR
 from pipelines.simulator.contacts import Contacts
@@ -70,10 +70,10 @@ def _liaison_calls(records: Records) -> Contacts:
     )
 
 
-def _open_at(referrals: Referrals, person: Ints, first: Ints, last: Ints) -> Ints:
+def _open_at(referrals: Referrals, person: Ints, first: Ints, last: Ints) -> Flags:
     """Whether each person's main referral was open from one moment to another."""
     closed = referrals.closed[person]
-    return (referrals.recorded[person] < first) & ((closed == NONE) | (closed > last))
+    return np.asarray((referrals.recorded[person] < first) & ((closed == NONE) | (closed > last)))
 
 
 def _errors(records: Records) -> Contacts:
@@ -170,6 +170,7 @@ def reused_referral_numbers(referrals: Referrals, world: World) -> Ints:
     takers = np.flatnonzero(own.happens("reused", world.config.faults.referral_id_reused))
     closed = np.flatnonzero(referrals.closed_recorded != NONE)
     closed = closed[np.argsort(referrals.closed_recorded[closed], kind="stable")]
+    takers = takers[np.argsort(referrals.received[takers], kind="stable")]
     number = referrals.number.copy()
     earlier = np.searchsorted(referrals.closed_recorded[closed], referrals.received[takers])
     takers, earlier = takers[earlier > 0], earlier[earlier > 0]

@@ -25,7 +25,7 @@ def listed_by_rule(world: World, places: Places, number: int) -> Ints:
 
 def _rank_within(sorted_team: Ints) -> Ints:
     first = np.searchsorted(sorted_team, sorted_team)
-    return np.arange(len(sorted_team)) - first
+    return np.asarray(np.arange(len(sorted_team)) - first)
 
 
 def act_on(world: World, places: Places, journal: Journal, number: int, listed: Ints) -> None:

@@ -21,7 +21,7 @@ from pipelines.simulator.diary import DELETED, book, book_week, clear_diary
 from pipelines.simulator.interventions import act_on, listed_by_rule
 from pipelines.simulator.people import People, draw_people
 from pipelines.simulator.places import Journal, Places, World, first_places, let_in, make_world
-from pipelines.simulator.teams import share_places
+from pipelines.simulator.teams import NEVER, share_places
 from pipelines.simulator.visiting import contact_people, open_service, open_written_services
 from pipelines.simulator.vocabulary import PROVIDER_CANCELLED
 
@@ -85,13 +85,13 @@ def live(life: Life, listed: Ints | None = None) -> None:
     what = _pass(world, places, journal, day)
     at_home = (places.back <= day.number) & (what == c.NOTHING)
     _attend(world, places, journal, day, np.flatnonzero(at_home))
-    present = at_home & (places.left == p.NEVER)
+    present = at_home & (places.left == NEVER)
     contact_people(world, places, journal, day, present, what)
     open_written_services(world, places, journal, day, present)
     _discharge(world, places, journal, day, np.flatnonzero(present))
-    returning = np.flatnonzero((places.back == day.number) & present & (places.left == p.NEVER))
+    returning = np.flatnonzero((places.back == day.number) & present & (places.left == NEVER))
     _come_home(world, places, journal, day, returning)
-    book(world, places, np.flatnonzero(present & (places.left == p.NEVER)), day)
+    book(world, places, np.flatnonzero(present & (places.left == NEVER)), day)
     _refill(life, day)
     life.day += 1
 
@@ -105,7 +105,7 @@ def _note_cut(places: Places, journal: Journal, number: int) -> None:
 
 def spared(world: World, helped: Ints, number: int) -> Floats:
     """The factor on the emergency hazard of people helped up to a day."""
-    return 1 - world.config.interventions.effect * (helped >= number)
+    return np.asarray(1 - world.config.interventions.effect * (helped >= number))
 
 
 def _pass(world: World, places: Places, journal: Journal, day: Day) -> Ints:

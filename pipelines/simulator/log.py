@@ -21,7 +21,7 @@ class Log:
         """Append rows; their places."""
         count = max(np.size(values) if np.ndim(values) else 0 for values in columns.values())
         for name, values in columns.items():
-            rows = values if np.ndim(values) else np.full(count, values)
+            rows = np.broadcast_to(np.asarray(values), count)
             self._parts[name].append(rows.astype(self._types[name]))
         before, self._rows = self._rows, self._rows + count
         return np.arange(before, self._rows)

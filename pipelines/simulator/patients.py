@@ -48,7 +48,7 @@ def identity_sheet(trust: Trust) -> Sheet:
         "GivenName": words(GIVEN, own.whole("given", 0, len(GIVEN))[person]),
         "DateOfBirth": day_of(_born(trust)[person]),
     }
-    return _of_people("INDEX", recorded, registration, columns)
+    return _of_people(trust, "INDEX", recorded, registration, columns)
 
 
 def _number(trust: Trust, registration: Ints, recorded: Ints) -> Ints:
@@ -64,9 +64,12 @@ def _born(trust: Trust) -> Ints:
     return np.asarray((arrived - (people.age * 365.25).astype(np.int64)) * DAY)
 
 
-def _of_people(name: str, recorded: Ints, registration: Ints, columns: Mapping[str, Field], parent: str = "") -> Sheet:
+def _of_people(
+    trust: Trust, name: str, recorded: Ints, registration: Ints, columns: Mapping[str, Field], parent: str = ""
+) -> Sheet:
     nothing = np.full(len(registration), -1)
-    return Sheet(name, recorded, registration, nothing, registration, columns, parent).in_order()
+    key = trust.registrations.number[registration]
+    return Sheet(name, recorded, registration, nothing, key, columns, parent).in_order()
 
 
 def _master_index(trust: Trust) -> Sheet:
@@ -95,7 +98,7 @@ def _master_index(trust: Trust) -> Sheet:
         "IMD_Decile": whole(people.decile[person]),
         "Recorded_DateTime": stamp(recorded),
     }
-    return _of_people("CYP001", recorded, registration, columns, "person")
+    return _of_people(trust, "CYP001", recorded, registration, columns, "person")
 
 
 def _practice(trust: Trust) -> Sheet:
@@ -110,7 +113,7 @@ def _practice(trust: Trust) -> Sheet:
         "GPRegistration_EndDate": blank(len(known)),
         "Recorded_DateTime": stamp(known.recorded),
     }
-    return _of_people("CYP002", known.recorded, np.arange(len(known)), columns, "person")
+    return _of_people(trust, "CYP002", known.recorded, np.arange(len(known)), columns, "person")
 
 
 def _accommodation(trust: Trust) -> Sheet:
@@ -121,4 +124,4 @@ def _accommodation(trust: Trust) -> Sheet:
         "AccommStatus_Date": day_of(known.recorded),
         "Recorded_DateTime": stamp(known.recorded),
     }
-    return _of_people("CYP003", known.recorded, np.arange(len(known)), columns, "person")
+    return _of_people(trust, "CYP003", known.recorded, np.arange(len(known)), columns, "person")

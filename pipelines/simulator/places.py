@@ -122,7 +122,7 @@ class Places:
 
     def here(self, number: int) -> Flags:
         """Alive, at home and on the caseload."""
-        return (self.back <= number) & (self.left == NEVER)
+        return np.asarray((self.back <= number) & (self.left == NEVER))
 
 
 def first_places(world: World, people: People) -> Places:

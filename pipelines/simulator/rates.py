@@ -43,12 +43,12 @@ def attends(world: World, frailty: Ints, at: Any) -> Floats:
 def recognised(world: World, at: Any) -> Floats:
     """That someone is recognised as dying."""
     otherwise, dying = world.config.contacts.recognised
-    return np.where(world.course.illness == len(world.course.illnesses) - 1, dying, otherwise)[at]
+    return np.asarray(np.where(world.course.illness == len(world.course.illnesses) - 1, dying, otherwise)[at])
 
 
 def recognisable(places: Places) -> Flags:
     """Whom nobody has yet put on an end of life service."""
-    return ~places.who.dying & (places.service_kind != END_OF_LIFE)
+    return np.asarray(~places.who.dying & (places.service_kind != END_OF_LIFE))
 
 
 def no_access(world: World, team: Ints, at: Any) -> Floats:

@@ -27,7 +27,7 @@ class Gauge:
 
     def _written(self, value: Floats) -> Floats:
         steps = np.rint(value / self.terms.step) * self.terms.step
-        return np.round(np.clip(steps, self.terms.least, self.terms.most), 1)
+        return np.asarray(np.round(np.clip(steps, self.terms.least, self.terms.most), 1), dtype=np.float64)
 
     def evidence(self, value: Floats, usual: Floats) -> Floats:
         """Log chance, by reading and state, that just this is written."""

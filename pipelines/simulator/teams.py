@@ -52,6 +52,11 @@ class Changes:
     pain_code: int
     shock: int
 
+    @property
+    def quiet(self) -> range:
+        """The cuts at which the community feed brings nothing, because it stopped; the one after them brings all."""
+        return range(self.feed_stop.start + 1, self.feed_stop.stop)
+
     def team_on(self, team: Ints, day: Ints | int) -> Ints:
         """The team that does on `day` what was `team`'s when people were referred."""
         return np.where((team == self.merged) & (np.asarray(day) >= self.merger), self.into, team)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from threadpoolctl import threadpool_limits
 
 from pipelines.simulator import course as c
 from pipelines.simulator.calendar import NONE
@@ -43,8 +44,10 @@ def days_table(records: Records) -> pa.Table:
     from the true state), p9_filter (the same from the best that could be known of the state had everything been
     written up at once), p9_in_time (from what was), p9_untreated (from the true state, had nobody helped)."""
     config = records.world.config
-    cuts = beliefs(records, config.first_truth_day, config.days)
-    return pa.concat_tables([_of_cut(records, cut) for cut in cuts])
+    # One thread: small matrices gain nothing by more, and the sums come out the same everywhere.
+    with threadpool_limits(1):
+        cuts = beliefs(records, config.first_truth_day, config.days)
+        return pa.concat_tables([_of_cut(records, cut) for cut in cuts])
 
 
 def _of_cut(records: Records, cut: Cut) -> pa.Table:

@@ -1,7 +1,8 @@
 """Writing a simulated trust's folder: all of it or nothing."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -43,27 +44,40 @@ def simulate(config: SimulatorConfig, folder: Path, progress: Progress | None = 
     The same configuration gives the same bytes. A simulated trust that stands there already is replaced; ConfigError
     where `folder` holds anything else. `progress` is told what is being done and the share of it that is done.
     """
+    tell: Progress = progress or (lambda _what, _share: None)
+    with replaced(folder) as aside:
+        return _write(config, aside, tell)
+
+
+@contextmanager
+def replaced(folder: Path) -> Iterator[Path]:
+    """A folder aside to write to, which takes the place of `folder` when all has been written. ConfigError where
+    `folder` holds anything but a simulated trust."""
     folder = folder.resolve()
     _check_target(folder)
-    tell: Progress = progress or (lambda _what, _share: None)
     aside = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
-        summary = _write(config, aside, tell)
+        yield aside
         shutil.rmtree(folder, ignore_errors=True)
         aside.rename(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return summary
 
 
 def _write(config: SimulatorConfig, folder: Path, tell: Progress) -> Summary:
     trust = build_trust(config, lambda share: tell("living", share))
-    files = write_extracts(config, lay_out(trust), folder, lambda share: tell("writing", share))
+    quiet = trust.records.world.changes.quiet
+    files = write_extracts(config, lay_out(trust), folder, quiet, lambda share: tell("writing", share))
     write_truth(trust.records, folder / "truth")
-    (folder / CONFIG_FILE).write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    write_config(config, folder)
     return _summary(trust, files)
+
+
+def write_config(config: SimulatorConfig, folder: Path) -> None:
+    text = config.model_dump_json(indent=1, by_alias=True)
+    (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
 
 
 def lay_out(trust: Trust) -> dict[str, Sequence[Sheet]]:
