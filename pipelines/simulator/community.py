@@ -241,7 +241,9 @@ def _contacts(trust: Trust) -> Sheet:
     status = np.where(plan, v.PLANNED, row.status)
     minutes = np.where(stage == PUT_RIGHT, row.duration, row.first_duration)
     arrived = trust.records.people.arrived[row.person]
-    first = first_of_referral(trust.contacts)[contact] & (arrived >= 0)
+    # What is planned is a visit to the home, and nobody knows yet which will be the first that is held.
+    first = first_of_referral(trust.contacts)[contact] & (arrived >= 0) & ~plan
+    medium = np.where(plan & (row.mechanism >= 0), v.FACE_TO_FACE, row.mechanism)
     cancelled = np.where(plan | (row.cancelled < 0), NONE, row.cancelled * DAY)
     asked = np.where(np.isin(row.kind, (v.UNSCHEDULED, v.CALL, v.LIAISON)), 1, np.where(row.kind == v.NOTE, -1, 0))
     reason = np.where(cancelled == NONE, -1, np.where(row.status == v.PATIENT_CANCELLED, 0, 1))
@@ -256,7 +258,7 @@ def _contacts(trust: Trust) -> Sheet:
         "CareContact_Duration": whole(np.where(plan, -1, minutes)),
         "Consultation_Type": words(("02", "01"), first.astype(np.int64)),
         "CareContact_Subject": words(("01", "02"), row.proxy.astype(np.int64)),
-        "ConsMechanism": words(v.MECHANISMS, np.where(row.mechanism < 0, -1, row.mechanism + 4 * padded)),
+        "ConsMechanism": words(v.MECHANISMS, np.where(medium < 0, -1, medium + 4 * padded)),
         "Activity_LocationType": words(v.LOCATIONS, np.where(remote, -1, row.location)),
         "Treatment_OrgSiteID": blank(size),
         "GroupTherapyIndicator": constant("N", size),
@@ -292,7 +294,7 @@ def _activities(trust: Trust) -> list[Sheet]:
     ]
     weighed = np.flatnonzero((acts.kind == a.WEIGHED) & (recorded != NONE))
     columns = {
-        "CareActivityID": identifier("A", 10, number[weighed]),
+        "CareActivityID": identifier("A", 12, number[weighed]),
         "Weight": measured(acts.value[weighed], 1),
         "Height": blank(len(weighed)),
         "Length": blank(len(weighed)),
@@ -301,7 +303,7 @@ def _activities(trust: Trust) -> list[Sheet]:
     sheets.append(_of_referrals(trust, "CYP611", recorded[weighed], referral[weighed], number[weighed], columns))
     scored = np.flatnonzero(np.isin(acts.kind, (a.WATERLOW, a.FRAILTY)) & (recorded != NONE))
     columns = {
-        "CareActivityID": identifier("A", 10, number[scored]),
+        "CareActivityID": identifier("A", 12, number[scored]),
         "SNOMED_ID": words(CODE_OF, acts.kind[scored]),
         "Score": measured(acts.value[scored]),
         "Recorded_DateTime": stamp(recorded[scored]),
@@ -316,7 +318,7 @@ def _told(trust: Trust, which: Ints, number: Ints, recorded: Ints) -> dict[str, 
     observed, found = np.isin(acts.kind, a.OBSERVED), np.isin(acts.kind, a.FOUND)
     code = np.where(acts.new_code, len(CODE_OF) - 1, acts.kind)
     return {
-        "CareActivityID": identifier("A", 10, number[which]),
+        "CareActivityID": identifier("A", 12, number[which]),
         "CareContactID": identifier("C", 9, contacts.number[acts.contact]),
         "Activity_Type": words(("02", "03"), (found | (acts.kind == a.PLAIN)).astype(np.int64)),
         "CareProfessionalID_Local": blank(size),

@@ -7,9 +7,10 @@ import numpy as np
 from pipelines.simulator import vocabulary as v
 from pipelines.simulator.calendar import DAY, EPOCH, HOUR, NONE, moment
 from pipelines.simulator.chance import Facts, Flags, Ints, facts
-from pipelines.simulator.diary import DELETED
+from pipelines.simulator.diary import DELETED, booked_visits
+from pipelines.simulator.journal import Life
 from pipelines.simulator.people import People
-from pipelines.simulator.places import Journal, World
+from pipelines.simulator.places import World
 from pipelines.simulator.referrals import Referrals
 from pipelines.simulator.written import days_to_write
 
@@ -17,6 +18,8 @@ HOURS = np.array([[8, 17], [8, 21], [8, 20], [9, 17], [9, 17]])
 """Local hours between which each kind of contact begins."""
 CORRECTED_SHARE = 0.01
 """Contacts whose duration is put right some days later."""
+SPAN = 1 << 15
+"""More than the days of any history."""
 LONGEST = 240
 """Minutes."""
 
@@ -71,16 +74,30 @@ def contact_facts(world: World, people: People, person: Ints, day: Ints, kind: I
     return facts(world.config.seed, "contact details", people.soul[person], day, kind)
 
 
-def make_contacts(world: World, journal: Journal, people: People, referrals: Referrals) -> Contacts:
-    names = ("person", "day", "kind", "state", "booked", "acted", "status", "service", "signs")
-    log = {name: journal.contacts[name] for name in names}
+def contact_rows(life: Life) -> dict[str, Ints]:
+    """The journal's contacts and, after them, the visits that stand in the diary."""
+    names = ("person", "day", "kind", "state", "booked", "service", "signs")
+    log = {name: life.journal.contacts[name] for name in (*names, "acted", "status")}
+    diary = booked_visits(life.places, life.day, np.arange(len(life.places.person)))
+    ahead = np.full(len(diary["person"]), life.day)
+    diary |= {"acted": ahead, "status": np.full(len(ahead), v.PLANNED)}
+    return {name: np.concatenate([log[name], diary[name]]) for name in log}
+
+
+def number_of(person: Ints, day: Ints, kind: Ints) -> Ints:
+    """A contact's printed number, which it has from the day when it is booked."""
+    return np.asarray((person * SPAN + day) * len(v.KINDS) + kind)
+
+
+def make_contacts(world: World, log: dict[str, Ints], people: People, referrals: Referrals) -> Contacts:
+    """`log`: as `contact_rows` gives it."""
     person, day, kind, start_of = log["person"], log["day"], log["kind"], world.config.start
     own = contact_facts(world, people, person, day, kind)
     deleted = log["status"] == DELETED
     late = (log["status"] == v.ATTENDED) & own.happens("late", 0.03)
     status = np.select([deleted, late], [v.PLANNED, v.LATE_SEEN], log["status"])
     held = np.isin(status, (v.ATTENDED, v.LATE_SEEN))
-    referral = np.where(_by_service(world, journal, log, own), len(people) + log["service"], person)
+    referral = np.where(_by_service(world, log, own), len(people) + log["service"], person)
     low, high = HOURS[kind].T * HOUR
     begins = moment(start_of, day, own.whole("hour", low, high))
     duration = _durations(world, own, kind, log["state"])
@@ -106,19 +123,17 @@ def make_contacts(world: World, journal: Journal, people: People, referrals: Ref
         signs=log["signs"],
         cancelled=np.where(called_off, log["acted"] + (start_of - EPOCH).days, -1),
         planned_at=planned,
-        recorded_at=np.where(deleted, NONE, recorded),
+        recorded_at=np.where(deleted | (status == v.PLANNED), NONE, recorded),
         corrected_at=np.where(corrected, recorded + own.whole("put right", 2, 21) * DAY, NONE),
         deleted_at=np.where(deleted, recorded, NONE),
-        number=np.arange(len(day)),
+        number=number_of(person, day, kind),
     )
 
 
-def _by_service(world: World, journal: Journal, log: dict[str, Ints], own: Facts) -> Flags:
-    """Whether a service's own team makes the contact: not where it was booked before the service was opened."""
-    first = np.append(journal.services["first"], 0)[log["service"]]
-    open_then = (log["service"] >= 0) & ((log["booked"] < 0) | (log["booked"] >= first))
+def _by_service(world: World, log: dict[str, Ints], own: Facts) -> Flags:
+    """Whether a service's own team makes the contact."""
     made = (log["kind"] == v.UNSCHEDULED) | own.happens("by service", world.config.services.visited_by_service)
-    return np.asarray(open_then & made)
+    return np.asarray((log["service"] >= 0) & made)
 
 
 def _team(

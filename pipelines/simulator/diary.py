@@ -48,23 +48,28 @@ def enter(places: Places, where: Ints, number: int, ahead: Ints | int) -> None:
     slot = np.broadcast_to((number + np.asarray(ahead)) % RING, where.shape)
     free = places.booked[where, slot] < 0
     places.booked[where[free], slot[free]] = number
+    places.booked_by[where[free], slot[free]] = places.service[where[free]]
 
 
 def clear_diary(places: Places, journal: Journal, number: int, where: Ints, status: int) -> None:
+    """Take what is booked after day `number` off the diary."""
+    journal.contacts.add(**booked_visits(places, number + 1, where), acted=number, status=status)
+    places.booked[where] = -1
+
+
+def booked_visits(places: Places, first: int, where: Ints) -> dict[str, Ints]:
+    """The visits that stand in the diary for day `first` and later, as columns of the journal's contacts."""
     rows, slots = np.nonzero(places.booked[where] >= 0)
     place = where[rows]
-    journal.contacts.add(
-        person=places.person[place],
-        day=number + (slots - number) % RING,
-        kind=v.VISIT,
-        state=places.state[place],
-        booked=places.booked[place, slots],
-        acted=number,
-        status=status,
-        service=-1,
-        signs=-1,
-    )
-    places.booked[where] = -1
+    return {
+        "person": places.person[place],
+        "day": first + (slots - first) % RING,
+        "kind": np.full(len(place), v.VISIT),
+        "state": places.state[place],
+        "booked": places.booked[place, slots],
+        "service": places.booked_by[place, slots],
+        "signs": np.full(len(place), -1),
+    }
 
 
 def _working(world: World, team: Ints, number: int) -> Floats:

@@ -13,16 +13,15 @@ from pipelines.simulator.calendar import DAY, HOUR, NONE
 from pipelines.simulator.chance import Facts, Flags, Floats, Ints, facts
 from pipelines.simulator.columns import chain, take
 from pipelines.simulator.config import CUT_HOUR
-from pipelines.simulator.contacts import Contacts
+from pipelines.simulator.contacts import Contacts, number_of
 from pipelines.simulator.places import World
 from pipelines.simulator.records import Records
 from pipelines.simulator.referrals import Referrals
 from pipelines.simulator.sheet import Sheet, stamp
 
 CORRECTED_DURATIONS = 0.4
-LIAISON_NUMBERS, ERROR_NUMBERS = 500_000_000, 600_000_000
-ABLE_TO_TAKE = 0.25
-"""About the share of contacts that can be given another's identifier: every other one without activities."""
+ABLE_TO_TAKE = 0.115
+"""About the share of contacts that can be given another's identifier: every other call or note."""
 LEAST_SHARE, MOST_SHARE = 0.22, 1.70
 """Between teams, attendance is left out at so many times the mean rate."""
 
@@ -35,7 +34,7 @@ def spoilt_contacts(records: Records) -> Contacts:
     contacts = _spoil_durations(_spoil_status(contacts, own, records.world), own, records.world)
     missing = own.happens("mechanism", records.world.config.faults.mechanism_missing)
     contacts = replace(contacts, mechanism=np.where(missing, -1, contacts.mechanism))
-    return _reuse_numbers(contacts, own, np.unique(records.activities.contact), records.world)
+    return _reuse_numbers(contacts, own, records.world)
 
 
 def _liaison_calls(records: Records) -> Contacts:
@@ -66,7 +65,7 @@ def _liaison_calls(records: Records) -> Contacts:
         recorded_at=stays.admitted[chosen] + own.whole("late", 1, 4)[chosen] * DAY,
         corrected_at=np.full(count, NONE),
         deleted_at=np.full(count, NONE),
-        number=LIAISON_NUMBERS + stays.number[chosen],
+        number=number_of(person, start // DAY - world.epoch_day, np.full(count, v.LIAISON)),
     )
 
 
@@ -94,7 +93,7 @@ def _errors(records: Records) -> Contacts:
         planned_at=np.full(len(chosen), NONE),
         corrected_at=np.full(len(chosen), NONE),
         deleted_at=entered.recorded_at + own.whole("found", 1, 11)[chosen] * DAY,
-        number=ERROR_NUMBERS + entered.number,
+        number=number_of(entered.person, entered.day_from(world.epoch_day), np.full(len(chosen), v.ERROR)),
     )
 
 
@@ -148,16 +147,16 @@ def _spoil_durations(contacts: Contacts, own: Facts, world: World) -> Contacts:
     )
 
 
-def _reuse_numbers(contacts: Contacts, own: Facts, parents: Ints, world: World) -> Contacts:
-    """Give some contacts the identifier of an earlier contact of another referral; `parents` (contacts with activities)
-    take no part, because an activity names its contact by identifier alone."""
-    childless = np.setdiff1d(np.flatnonzero(contacts.number < LIAISON_NUMBERS), parents)
-    rank = np.arange(len(childless))
+def _reuse_numbers(contacts: Contacts, own: Facts, world: World) -> Contacts:
+    """Give some contacts the identifier of an earlier contact of another referral. Only calls and notes take part: they
+    have no activities, and an activity names its contact by identifier alone."""
+    able = np.flatnonzero(np.isin(contacts.kind, (v.CALL, v.NOTE)))
+    rank = np.arange(len(able))
     share = min(1.0, world.config.faults.contact_id_reused / ABLE_TO_TAKE)
-    takers = rank[(rank % 2 == 1) & own[childless].happens("reused", share)]
-    givers = 2 * own[childless[takers]].whole("giver", 0, np.maximum(takers // 2, 1))
+    takers = rank[(rank % 2 == 1) & own[able].happens("reused", share)]
+    givers = 2 * own[able[takers]].whole("giver", 0, np.maximum(takers // 2, 1))
     _, once = np.unique(givers, return_index=True)
-    takers, givers = childless[takers[once]], childless[givers[once]]
+    takers, givers = able[takers[once]], able[givers[once]]
     apart = contacts.referral[takers] != contacts.referral[givers]
     number = contacts.number.copy()
     number[takers[apart]] = contacts.number[givers[apart]]

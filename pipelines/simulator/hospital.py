@@ -93,7 +93,7 @@ def _after_moving(journal: Journal, people: People, person: Ints, day: Ints) -> 
 
 
 def _earlier(world: World, people: People) -> Stays:
-    """At most one in each equal part of the year before the referral."""
+    """At most one in each equal part of the year before the referral, of which the trust is told at the referral."""
     person = np.repeat(np.arange(len(people)), people.prior)
     rank = np.arange(len(person)) - np.repeat(np.cumsum(people.prior) - people.prior, people.prior)
     own = facts(world.config.seed, "earlier stay", people.soul[person], rank)
@@ -103,7 +103,12 @@ def _earlier(world: World, people: People) -> Stays:
     left = np.where(recent, people.arrived[person] - own.whole("just left", 1, 4), left)
     nights = np.minimum(own.geometric("nights", world.config.course.hospital.nights), part // 2)
     urgent = np.ones(len(person), dtype=bool)
-    return _stays(world, people, person, left - nights, nights, urgent, EARLIER + 16 * person + rank)
+    stays = _stays(world, people, person, left - nights, nights, urgent, EARLIER + 16 * person + rank)
+    told = moment(world.config.start, people.arrived[person], np.full(len(person), 16 * HOUR))
+    opened = np.maximum(stays.opened_at, told)
+    closed = np.maximum(stays.closed_at, opened + 60)
+    coded = np.where(stays.coded_at == NONE, NONE, np.maximum(stays.coded_at, closed + 60))
+    return replace(stays, opened_at=opened, closed_at=closed, coded_at=coded)
 
 
 def _stays(
@@ -205,6 +210,7 @@ def make_attendances(world: World, journal: Journal, people: People, stays: Stay
     departed = np.maximum(led.admitted, arrived + 600)
     admitted = np.repeat([True, False], [len(led), len(person)])
     either = Facts(np.concatenate([before.state, own.state]))
+    known = moment(world.config.start, people.arrived[led.person], np.full(len(led), 16 * HOUR))
     told = np.maximum(next_day, gone_home + 600) + attendance_wait(world, people, person, day) * DAY
     return Attendances(
         person=np.concatenate([led.person, person]),
@@ -214,6 +220,6 @@ def make_attendances(world: World, journal: Journal, people: People, stays: Stay
         minor=~admitted & either.happens("minor", 0.2),
         ambulance=either.happens("ambulance", np.where(admitted, 0.75, 0.45)),
         disposal=np.where(admitted, 0, either.whole("disposal", 1, 3)),
-        recorded_at=np.concatenate([departed + before.whole("told", 8 * HOUR, 24 * HOUR), told]),
+        recorded_at=np.concatenate([np.maximum(departed + before.whole("told", 8 * HOUR, 24 * HOUR), known), told]),
         number=np.concatenate([EARLIER + led.number, np.arange(len(person))]),
     )

@@ -106,6 +106,8 @@ class Places:
     """How much more often than in the care plan the team visits, after what was written up."""
     booked: Ints
     """By place and day modulo `RING`: the day on which a visit was booked, or -1."""
+    booked_by: Ints
+    """The same: the service that was open at the booking, or -1."""
     coming_boost: Floats
     """By place and day modulo `PENDING`: what the day's write-ups will do to `boost`."""
     coming_service: Ints
@@ -137,6 +139,7 @@ def first_places(world: World, people: People) -> Places:
         ends=np.zeros(count, dtype=np.int64),
         boost=np.ones(count),
         booked=np.full((count, RING), -1),
+        booked_by=np.full((count, RING), -1),
         coming_boost=np.ones((count, PENDING)),
         coming_service=np.full((count, PENDING), NO_SERVICE),
         service=np.full(count, -1),
@@ -166,6 +169,6 @@ def _settle(world: World, places: Places, where: Ints, newcomers: People) -> Non
     places.state[where] = (draw[:, None] >= np.cumsum(shares, axis=1)[:, :-1]).sum(axis=1)
     places.left[where] = places.ends[where] = NEVER
     places.boost[where], places.coming_boost[where] = 1.0, 1.0
-    for name in ("back", "booked", "service", "service_ends", "urgent", "urgent_ends", "helped"):
+    for name in ("back", "booked", "booked_by", "service", "service_ends", "urgent", "urgent_ends", "helped"):
         getattr(places, name)[where] = -1
     places.coming_service[where] = places.service_kind[where] = NO_SERVICE

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipelines.simulator.activities import Activities, make_activities
 from pipelines.simulator.chance import Ints
-from pipelines.simulator.contacts import Contacts, make_contacts
+from pipelines.simulator.contacts import Contacts, contact_rows, make_contacts
 from pipelines.simulator.hospital import Attendances, Stays, make_attendances, make_stays
 from pipelines.simulator.journal import Life
 from pipelines.simulator.people import People
@@ -46,7 +46,8 @@ def make_records(life: Life) -> Records:
     stays = make_stays(world, journal, people)
     deaths = make_deaths(world, journal, people, stays)
     referrals = make_referrals(world, journal, people, deaths)
-    contacts = make_contacts(world, journal, people, referrals)
+    rows = contact_rows(life)
+    contacts = make_contacts(world, rows, people, referrals)
     return Records(
         world=world,
         journal=journal,
@@ -56,6 +57,6 @@ def make_records(life: Life) -> Records:
         deaths=deaths,
         referrals=referrals,
         contacts=contacts,
-        acted=journal.contacts["acted"],
-        activities=make_activities(world, journal, people, contacts, journal.contacts["day"]),
+        acted=rows["acted"],
+        activities=make_activities(world, journal, people, contacts, rows["day"]),
     )

@@ -50,7 +50,7 @@ class Sheet:
         return Sheet(self.name, *columns, taken, self.is_parent_of)
 
     def in_order(self) -> "Sheet":
-        return self.take(np.argsort(self.recorded, kind="stable"))
+        return self.take(np.lexsort((self.key, self.recorded)))
 
     def table(self, which: Ints | slice) -> pa.Table:
         """The rows `which` as text, columns in order."""

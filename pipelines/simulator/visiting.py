@@ -53,7 +53,17 @@ def _visit(world: World, places: Places, journal: Journal, day: Day, due: Ints) 
     status = np.where(put_off, v.PROVIDER_CANCELLED, status)
     missed = status != v.ATTENDED
     booked = places.booked[due, day.number % RING]
-    _record(places, journal, day, due[missed], v.VISIT, status=status[missed], booked=booked[missed])
+    service = places.booked_by[due, day.number % RING]
+    _record(
+        places,
+        journal,
+        day,
+        due[missed],
+        v.VISIT,
+        status=status[missed],
+        booked=booked[missed],
+        service=service[missed],
+    )
     alarmed = _see(
         world,
         places,
@@ -62,7 +72,7 @@ def _visit(world: World, places: Places, journal: Journal, day: Day, due: Ints) 
         due[~missed],
         v.VISIT,
         booked=booked[~missed],
-        service=places.service[due[~missed]],
+        service=service[~missed],
     )
     enter(places, due[put_off], day.number, chances.whole("until", 1, 4)[put_off])
     return alarmed
@@ -99,7 +109,8 @@ def _miss(world: World, places: Places, journal: Journal, day: Day, due: Ints, w
     surprised = (what[due] != NOTHING) & chances.happens("surprised", 0.4)
     status = np.where(surprised, v.NO_ACCESS, v.PROVIDER_CANCELLED)
     booked = places.booked[due, day.number % RING]
-    _record(places, journal, day, due, v.VISIT, status=status, booked=booked)
+    service = places.booked_by[due, day.number % RING]
+    _record(places, journal, day, due, v.VISIT, status=status, booked=booked, service=service)
 
 
 def _record(
