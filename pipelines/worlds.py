@@ -1,7 +1,9 @@
 """Use cases of simulated worlds: checking one against its own truth, and playing one through day by day."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 
@@ -10,9 +12,32 @@ from pipelines import steps
 from pipelines.config import ServiceConfig
 from pipelines.service import Service
 from pipelines.simulator.chance import Ints
+from pipelines.simulator.checking import Check, check_world
+from pipelines.simulator.journal import live_through
+from pipelines.simulator.page import write_page
 from pipelines.simulator.playing import Play, begin_play, end_play, listed_people, next_day
+from pipelines.simulator.records import make_records
 
 Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class WorldCheck:
+    """What a world's checks found, and the page that shows them."""
+
+    checks: list[Check]
+    page: Path
+
+
+def check(config: ServiceConfig, tell: Tell) -> WorldCheck:
+    """Live the configuration's world through and hold it to its promises; a page with pictures in the workspace."""
+    world = steps.simulated_world(config)
+    records = make_records(live_through(world, lambda share: tell(f"living {share:.0%}")))
+    tell("comparing with the truth")
+    checked = check_world(records)
+    tell("drawing")
+    page = write_page(records, checked, Service(config).workspace.root / "world")
+    return WorldCheck(checked.checks, page)
 
 
 def play(config: ServiceConfig, tell: Tell) -> Play:

@@ -113,12 +113,8 @@ def _services(trust: Trust) -> Sheet:
         "nameless", world.config.faults.team_id_missing
     )
     usual = own.whole("reason", 0, len(v.CLOSURE_REASONS))
-    reasons = np.select(
-        [referrals.ending == BY_DEATH, referrals.ending == MOVED],
-        [len(v.CLOSURE_REASONS), len(v.CLOSURE_REASONS) + 1],
-        -1,
-    )[referral]
-    reasons = np.where(reasons < 0, usual, reasons)
+    ending, by_death = referrals.ending[referral], len(v.CLOSURE_REASONS)
+    reasons = np.select([ending == BY_DEATH, ending == MOVED], [by_death, by_death + 1], usual)
     closed = np.where(ended == NONE, referrals.closed[referral], ended)
     told = np.where(ended == NONE, referrals.closed_recorded[referral], ended)
     ends = np.flatnonzero(told != NONE)
@@ -281,17 +277,9 @@ def _activities(trust: Trust) -> list[Sheet]:
     acts, contacts = trust.activities, trust.contacts
     number = contacts.number[acts.contact] * a.NUMBERS + acts.kind
     recorded, referral = contacts.recorded_at[acts.contact], contacts.referral[acts.contact]
-    written = np.flatnonzero(recorded != NONE)
-    sheets = [
-        _of_referrals(
-            trust,
-            "CYP202",
-            recorded[written],
-            referral[written],
-            number[written],
-            _told(trust, written, number, recorded),
-        )
-    ]
+    told = np.flatnonzero(recorded != NONE)
+    columns = _told(trust, told, number, recorded)
+    sheets = [_of_referrals(trust, "CYP202", recorded[told], referral[told], number[told], columns)]
     weighed = np.flatnonzero((acts.kind == a.WEIGHED) & (recorded != NONE))
     columns = {
         "CareActivityID": identifier("A", 12, number[weighed]),

@@ -19,7 +19,7 @@ def visits_by_service(world: World) -> Floats:
 
 
 def book(world: World, places: Places, here: Ints, day: Day) -> None:
-    """Enter the care plan's visit a week ahead, and tomorrow's extra one where a service is open or the team worries."""
+    """Enter the care plan's visit a week ahead, and an extra one tomorrow for a service or where the team worries."""
     rate, team = places.who.visit_rate[here], places.who.team[here]
     chances = world.of("booking", places.who.soul[here], day.number)
     ahead = day.number + BOOKED_AHEAD

@@ -1,5 +1,5 @@
-"""Teams act on lists. An action lowers the emergency hazard by a set share for a set number of days; who was listed, and
-who was acted on, is kept."""
+"""Teams act on lists. An action lowers the emergency hazard by a set share for a set number of days; who was listed,
+and who was acted on, is kept."""
 
 import numpy as np
 
@@ -20,7 +20,7 @@ def listed_by_rule(world: World, places: Places, number: int) -> Ints:
     rank = _rank_within(team[order])
     capacity = np.rint(terms.listed * np.bincount(team, minlength=len(world.teams.type)))
     chosen = rank < capacity[team[order]]
-    return places.person[here[order[chosen]]]
+    return np.asarray(places.person[here[order[chosen]]])
 
 
 def _rank_within(sorted_team: Ints) -> Ints:

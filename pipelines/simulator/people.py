@@ -70,7 +70,7 @@ class People:
 
 def draw_people(config: SimulatorConfig, teams: Teams, soul: Ints, team: Ints, arrived: Ints) -> People:
     """One person for each entry of `team`, referred to it on the day `arrived`."""
-    terms, count = config.people, len(team)
+    terms = config.people
     own = facts(config.seed, "person", soul)
     age = np.clip(terms.age.mean + terms.age.spread * own.normal("age"), terms.age.least, terms.age.most)
     age = np.where(own.happens("child", terms.children), own.whole("child's age", 2, 17), age)
@@ -140,7 +140,7 @@ def _second_team(own: Facts, teams: Teams, wound: Flags, others: Ints) -> Ints:
 
 
 def _usual(config: SimulatorConfig, own: Facts, age: Floats, frailty: Ints, lung_disease: Flags) -> Floats:
-    """Each person's usual readings: lower saturation with lung disease, children lighter, more Waterlow with frailty."""
+    """Each person's usual readings: lower saturation with lung disease, children's weights, Waterlow by frailty."""
     terms = [config.readings[name] for name in READINGS]
     usual = np.stack(
         [one.usual + one.spread * own.normal(name) for name, one in zip(READINGS, terms, strict=True)], axis=1
@@ -169,7 +169,7 @@ def traits_of(config: SimulatorConfig, course: Course, people: People) -> Traits
 
 
 def first_shares(config: SimulatorConfig, course: Course, people: People, settled: Flags) -> Floats:
-    """The chances of each person's first state: for newcomers and for those `settled` on the caseload from the start."""
+    """The chances of each person's first state: for newcomers, and for those `settled` on the caseload long ago."""
     early = course.first[:-1]
     shares = np.zeros((len(people), len(course)))
     stable, home, later = config.course.settled

@@ -28,6 +28,11 @@ class Play:
     life: Life
     written: int
 
+    @property
+    def acted(self) -> int:
+        """How many times a team acted on someone listed."""
+        return int(self.life.journal.exposures["acted"].sum())
+
 
 def begin_play(config: SimulatorConfig, folder: Path, progress: Callable[[float], None]) -> Play:
     """Live through the history and write its load. A simulated trust that stands in `folder` is replaced."""

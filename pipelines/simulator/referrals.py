@@ -99,8 +99,8 @@ def _main(world: World, journal: Journal, people: People, deaths: Deaths) -> dic
 
 
 def _services(world: World, journal: Journal, people: People, main: dict[str, Ints]) -> dict[str, Ints]:
-    """Open until their time is over, or the main referral is. Urgent response is told of when the first of its visits is
-    written up; the others are opened when something was written up or the person came home, and told of at once."""
+    """Open until their time is over, or the main referral is. Urgent response is told of when the first of its visits
+    is written up; the others are opened when something was written up or the person came home, and told at once."""
     log = {name: journal.services[name] for name in ("person", "kind", "first", "last")}
     person, kind, first, start = log["person"], log["kind"], log["first"], world.config.start
     own = facts(world.config.seed, "service", people.soul[person], first, kind)

@@ -37,7 +37,7 @@ class Teams:
 @dataclass(frozen=True)
 class Changes:
     """What happens to teams: one that becomes part of another, one with a new template, one that stops taking vital
-    signs for a while, one whose visits leave no outcome for some days. Days are numbers, NEVER for what does not come."""
+    signs for a while, one whose visits leave no outcome for some days. Days are numbers; NEVER does not come."""
 
     merged: int
     into: int
