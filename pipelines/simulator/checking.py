@@ -55,7 +55,7 @@ def check_world(records: Records) -> Checked:
 
 
 def _days(records: Records) -> pd.DataFrame:
-    days = days_table(records).to_pandas()
+    days: pd.DataFrame = days_table(records).to_pandas()
     days["person"] = days["local_patient_id"].str[1:].astype(int)
     start = pd.Timestamp(records.world.config.start)
     days["number"] = (pd.to_datetime(days["date"]) - start).dt.days
@@ -119,12 +119,12 @@ def agreements(days: pd.DataFrame) -> list[Check]:
 
 
 def auroc(happened: Floats, risk: Floats) -> float:
-    order = np.argsort(risk, kind="stable")
+    """Not a number where everything or nothing happened."""
     ranks = pd.Series(risk).rank().to_numpy()
     positive = happened == 1
     count = int(positive.sum())
     below = ranks[positive].sum() - count * (count + 1) / 2
-    return float(below / (count * (len(order) - count))) if 0 < count < len(order) else float("nan")
+    return float(below / (count * (len(risk) - count))) if 0 < count < len(risk) else float("nan")
 
 
 def _rates(records: Records, days: pd.DataFrame) -> list[Check]:

@@ -9,7 +9,7 @@ from pipelines.simulator.records import Records
 
 STYLE = (
     "body{font:16px/1.5 Arial,sans-serif;margin:2rem auto;max-width:70rem;color:#212b32}"
-    "table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid #d8dde0;padding:.3rem .6rem;text-align:left}"
+    "table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid #d8dde0;padding:.3rem;text-align:left}"
     "td.n{text-align:right;font-variant-numeric:tabular-nums}img{max-width:100%}.look{font-weight:bold;color:#d5281b}"
 )
 

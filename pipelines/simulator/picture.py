@@ -33,8 +33,8 @@ def draw_pictures(records: Records, checked: Checked, folder: Path) -> list[Path
 
 
 def telling_person(records: Records, days: pd.DataFrame) -> tuple[int, int]:
-    """Someone admitted after weeks on the caseload, whose vital signs were taken shortly before: the person's number and
-    the day of admission. The best watched one; the longest on the caseload where nobody was."""
+    """The number and the day of admission of someone with weeks on the caseload and vital signs taken shortly before:
+    the one longest watched, and of those the one with most sets."""
     log, signs = records.journal.stays, records.journal.contacts
     last = int(days["number"].max())
     taken = signs["signs"] >= 0
@@ -42,7 +42,7 @@ def telling_person(records: Records, days: pd.DataFrame) -> tuple[int, int]:
     stays = pd.DataFrame({name: log[name] for name in ("person", "day", "emergency")}).query("emergency == 1")
     stays = stays[stays["day"].between(last - 20, last)]
     watched = days.groupby("person").size()
-    stays["watched"] = stays["person"].map(watched).fillna(0).clip(upper=45)
+    stays["watched"] = stays["person"].map(watched).fillna(0).clip(upper=SPAN)
     near = stays.merge(seen, on="person", suffixes=("", "_seen"))
     near = near[(near["day"] - near["day_seen"]).between(1, 12)]
     stays["sets"] = stays["person"].map(near.groupby("person").size()).fillna(0)
@@ -55,6 +55,7 @@ def course_picture(records: Records, days: pd.DataFrame) -> Figure:
     the team saw, with the day when it was on record."""
     person, admitted = telling_person(records, days)
     own = days[days["person"] == person].set_index("number").sort_index()
+    own = own[own.index > admitted - SPAN]
     figure = Figure(figsize=(11, 8.5), layout="constrained")
     axes = figure.subplots(3, 1, sharex=True, height_ratios=[1.1, 1.5, 1.7])
     _states(axes[0], records, own)
@@ -62,11 +63,11 @@ def course_picture(records: Records, days: pd.DataFrame) -> Figure:
     _contacts(axes[2], records, person, admitted)
     for axis in axes:
         axis.axvline(admitted, color="#d5281b", linewidth=1.5)
-        axis.set_xlim(admitted - SPAN, admitted + 3)
+        axis.set_xlim(max(admitted - SPAN, own.index.min() - 2), admitted + 3)
         axis.grid(visible=True, axis="x", alpha=0.3)
     axes[0].annotate("emergency admission", (admitted, 0.5), xytext=(-6, 0), textcoords="offset points", ha="right")
     axes[2].set_xlabel("day of the simulation")
-    figure.suptitle("Sixty days of one simulated person")
+    figure.suptitle("The last weeks of one simulated person before an emergency admission")
     return figure
 
 
@@ -106,7 +107,7 @@ def _contacts(axis: Axes, records: Records, person: int, admitted: int) -> None:
         axis.hlines(
             np.full(len(at), height), day[at], np.maximum(recorded, day[at]), color=colour, alpha=0.35, linewidth=5
         )
-        axis.text(admitted - SPAN + 0.3, height + 0.18, name, fontsize=8, color=colour)
+        axis.text(0.005, height + 0.18, name, fontsize=8, color=colour, transform=axis.get_yaxis_transform())
     _scores(axis, records, rows[contacts.signs[rows] >= 0], day, len(kinds))
     axis.set_yticks([])
     axis.set_title("What the team saw (point), and until when it was not on record (bar)", loc="left", fontsize=10)
@@ -118,7 +119,7 @@ def _scores(axis: Axes, records: Records, rows: Ints, day: Ints, height: int) ->
     scores = news2(taken, records.people.lung_disease[contacts.person[rows]])
     for at, score in zip(day[rows], scores, strict=True):
         axis.text(at, height - 0.1, str(score), ha="center", fontsize=9, weight="bold" if score >= 5 else "normal")
-    axis.text(day[rows].min(initial=10**6) - 6 if len(rows) else 0, height - 0.1, "NEWS2", fontsize=8)
+    axis.text(0.005, height + 0.18, "NEWS2", fontsize=8, transform=axis.get_yaxis_transform())
     axis.set_ylim(-0.6, height + 0.7)
 
 

@@ -71,7 +71,7 @@ def draw_teams(config: SimulatorConfig) -> Teams:
     home = np.array([kind in (v.NURSING, v.INTEGRATED, v.END_OF_LIFE) for kind in types])
     own = facts(config.seed, "team", np.arange(count))
     size = np.clip(np.exp(terms.size * own.normal("size")), 0.45, 1.75) * home
-    size = size * np.where(np.isin(np.arange(count), _of(types, v.END_OF_LIFE)), 0.35, 1.0)
+    size = size * np.where(np.isin(np.arange(count), _of(types, v.END_OF_LIFE)), 0.2, 1.0)
     return Teams(
         type=types,
         home=home,
