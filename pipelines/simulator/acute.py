@@ -63,7 +63,8 @@ def _admitted_care(trust: Trust) -> Sheet:
         "DIAG_4_01": words(v.ADMISSION_DIAGNOSES, np.where(coded, stay.diagnosis, -1)),
         "RECORDED_DATETIME": stamp(recorded),
     }
-    return Sheet("APC", recorded, stay.person, np.full(len(which), -1), stay.number, columns).in_order()
+    sent, nothing = np.maximum(recorded, stay.sent_from), np.full(len(which), -1)
+    return Sheet("APC", sent, stay.person, nothing, stay.number, columns).in_order()
 
 
 def _hospital(trust: Trust, elsewhere: Flags) -> Field:
@@ -94,6 +95,5 @@ def _emergency_department(trust: Trust) -> Sheet:
         "AEATTENDDISP": words(("01", "02", "03"), visits.disposal),
         "RECORDED_DATETIME": stamp(visits.recorded_at),
     }
-    return Sheet(
-        "AE", visits.recorded_at, visits.person, np.full(len(visits.person), -1), visits.number, columns
-    ).in_order()
+    sent, nothing = np.maximum(visits.recorded_at, visits.sent_from), np.full(len(visits.person), -1)
+    return Sheet("AE", sent, visits.person, nothing, visits.number, columns).in_order()

@@ -44,6 +44,8 @@ class Stays:
     opened_at: Ints
     closed_at: Ints
     coded_at: Ints
+    sent_from: Ints
+    """No extract before this moment has it: a hospital's feed brings earlier stays when the person is referred."""
     number: Ints
 
     def __len__(self) -> int:
@@ -71,6 +73,7 @@ class Attendances:
     ambulance: Flags
     disposal: Ints
     recorded_at: Ints
+    sent_from: Ints
     number: Ints
 
 
@@ -93,7 +96,7 @@ def _after_moving(journal: Journal, people: People, person: Ints, day: Ints) -> 
 
 
 def _earlier(world: World, people: People) -> Stays:
-    """At most one in each equal part of the year before the referral, of which the trust is told at the referral."""
+    """At most one in each equal part of the year before the referral, which the trust is sent at the referral."""
     person = np.repeat(np.arange(len(people)), people.prior)
     rank = np.arange(len(person)) - np.repeat(np.cumsum(people.prior) - people.prior, people.prior)
     own = facts(world.config.seed, "earlier stay", people.soul[person], rank)
@@ -104,11 +107,7 @@ def _earlier(world: World, people: People) -> Stays:
     nights = np.minimum(own.geometric("nights", world.config.course.hospital.nights), part // 2)
     urgent = np.ones(len(person), dtype=bool)
     stays = _stays(world, people, person, left - nights, nights, urgent, EARLIER + 16 * person + rank)
-    told = moment(world.config.start, people.arrived[person], np.full(len(person), 16 * HOUR))
-    opened = np.maximum(stays.opened_at, told)
-    closed = np.maximum(stays.closed_at, opened + 60)
-    coded = np.where(stays.coded_at == NONE, NONE, np.maximum(stays.coded_at, closed + 60))
-    return replace(stays, opened_at=opened, closed_at=closed, coded_at=coded)
+    return replace(stays, sent_from=_at_referral(world, people, person))
 
 
 def _stays(
@@ -145,8 +144,14 @@ def _stays(
         opened_at=opened,
         closed_at=closed,
         coded_at=np.where(coded_late, closed + (7 + 2 * reported_after(delays, own, 1.0)) * DAY, NONE),
+        sent_from=np.full(len(person), NONE),
         number=number,
     )
+
+
+def _at_referral(world: World, people: People, person: Ints) -> Ints:
+    """The afternoon of the day on which each person was referred."""
+    return moment(world.config.start, people.arrived[person], np.full(len(person), 16 * HOUR))
 
 
 def _arrival(own: Facts) -> Floats:
@@ -210,7 +215,6 @@ def make_attendances(world: World, journal: Journal, people: People, stays: Stay
     departed = np.maximum(led.admitted, arrived + 600)
     admitted = np.repeat([True, False], [len(led), len(person)])
     either = Facts(np.concatenate([before.state, own.state]))
-    known = moment(world.config.start, people.arrived[led.person], np.full(len(led), 16 * HOUR))
     told = np.maximum(next_day, gone_home + 600) + attendance_wait(world, people, person, day) * DAY
     return Attendances(
         person=np.concatenate([led.person, person]),
@@ -220,6 +224,7 @@ def make_attendances(world: World, journal: Journal, people: People, stays: Stay
         minor=~admitted & either.happens("minor", 0.2),
         ambulance=either.happens("ambulance", np.where(admitted, 0.75, 0.45)),
         disposal=np.where(admitted, 0, either.whole("disposal", 1, 3)),
-        recorded_at=np.concatenate([np.maximum(departed + before.whole("told", 8 * HOUR, 24 * HOUR), known), told]),
+        recorded_at=np.concatenate([departed + before.whole("told", 8 * HOUR, 24 * HOUR), told]),
+        sent_from=np.concatenate([led.sent_from, np.full(len(person), NONE)]),
         number=np.concatenate([EARLIER + led.number, np.arange(len(person))]),
     )

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import numpy as np
+
 from features.errors import ConfigError
 from pipelines.simulator.acute import acute_sheets
 from pipelines.simulator.calendar import DAY, EPOCH, NONE
@@ -112,7 +114,12 @@ def _summary(trust: Trust, files: int) -> Summary:
     contacts, stays = trust.contacts, records.stays
     seen = (contacts.recorded_at < cut) & (contacts.recorded_at != NONE) & (contacts.deleted_at == NONE)
     begun = (config.start - EPOCH).days * DAY
-    known = stays.emergency & stays.reported & (stays.admitted >= begun) & (stays.opened_at < cut)
+    known = (
+        stays.emergency
+        & stays.reported
+        & (stays.admitted >= begun)
+        & (np.maximum(stays.opened_at, stays.sent_from) < cut)
+    )
     return Summary(
         people=int((records.referrals.recorded[: len(records.people)] < cut).sum()),
         contacts=int(seen.sum()),

@@ -30,6 +30,8 @@ PARENTS = {
     "CYP611": ("CYP202", "CareActivityID"),
     "CYP612": ("CYP202", "CareActivityID"),
 }
+EARLIER = 50_000_000
+"""From here on, printed numbers of stays before the referral (and of what led to an admission)."""
 RECORDED = {"APC": "RECORDED_DATETIME", "AE": "RECORDED_DATETIME"}
 
 
@@ -130,8 +132,11 @@ def test_hospital_drops_hold_what_was_recorded_since_the_one_before(folder: Path
     for path, before, cut in submissions(folder):
         for name, column in RECORDED.items():
             hospital = Path(str(path).replace("csds", "hospital")) / f"{name}.csv"
-            recorded = pd.to_datetime(read(hospital)[column])
-            assert ((recorded >= before) & (recorded < cut)).all()
+            rows = read(hospital)
+            recorded = pd.to_datetime(rows[column])
+            assert (recorded < cut).all()
+            number = rows[{"APC": "PROVSPNO", "AE": "AEKEY"}[name]].str[1:].astype(int)
+            assert (recorded[number < EARLIER] >= before).all(), "others are sent when the person is referred"
 
 
 def test_parents_in_a_drop_are_the_latest_known_and_needed(folder: Path) -> None:
