@@ -104,7 +104,7 @@ def _vital_signs(
 
 def vital_signs_of(journal: Journal, rows: Ints) -> Floats:
     """The readings of the journal's sets of vital signs, and a last column for new confusion."""
-    return np.stack([journal.vital_signs[f"v{rank}"][rows] for rank in range(VITAL + 1)], axis=1) / 10
+    return np.stack([journal.vital_signs.at(f"v{rank}", rows) for rank in range(VITAL + 1)], axis=1) / 10
 
 
 def wound_chance(world: World) -> Floats:

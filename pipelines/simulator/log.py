@@ -27,7 +27,13 @@ class Log:
         return np.arange(before, self._rows)
 
     def __getitem__(self, name: str) -> Ints:
-        parts = self._parts[name]
-        if len(parts) > 1:
-            self._parts[name] = parts = [np.concatenate(parts)]
-        return parts[0].astype(np.int64) if parts else np.zeros(0, dtype=np.int64)
+        return self._joined(name).astype(np.int64)
+
+    def at(self, name: str, rows: Ints) -> Ints:
+        """Some rows of a column."""
+        return self._joined(name)[rows].astype(np.int64)
+
+    def _joined(self, name: str) -> NDArray[np.generic]:
+        parts = self._parts[name] or [np.zeros(0, dtype=self._types[name])]
+        self._parts[name] = parts = [np.concatenate(parts)] if len(parts) > 1 else parts
+        return parts[0]
