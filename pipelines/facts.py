@@ -23,7 +23,6 @@ NOTICE = 2
 """Days before an admission from which on a team can still do something."""
 OF_PEOPLE = ("people", "admissions", "listed_people", "deaths", "deaths_listed")
 """Counts of persons rather than of person-days."""
-LEADS = {LIGHTGBM: "LightGBM, boosted trees", "logistic": "ridge logistic regression"}
 
 
 def percent(figure: tuple[float, float, float]) -> str:
@@ -122,7 +121,7 @@ def facts(judged: Evaluation, bundle: Bundle, config: ServiceConfig) -> dict[str
         "trust": config.trust + (" (simulated people)" if config.simulated else ""),
         "outcome": outcome_words(config),
         "horizon": str(HORIZON_DAYS),
-        "lead": LEADS[judged.lead],
+        "lead": _lead(judged.lead, len(bundle.boosters)),
         "beside": "ridge logistic regression" if judged.lead == LIGHTGBM else "LightGBM",
         "as_of": _day(lineage["as_of"], config.zone),
         "train_period": f"{_day(training['first_as_of'], config.zone)} to {_day(training['last_as_of'], config.zone)}",
@@ -138,11 +137,10 @@ def facts(judged: Evaluation, bundle: Bundle, config: ServiceConfig) -> dict[str
         "immature": f"{counts['immature']:,}",
         "deaths": counted("deaths", counts["deaths"]),
         "teams": f"{counts['teams']:,}",
-        "features": f"{len(bundle.contract.features)} in {len(families)} families",
+        "features": f"{len(bundle.contract.features)} features in {len(families)} families",
         "contract": bundle.contract.fingerprint[:12],
         "fingerprint": bundle.fingerprint[:12],
         "rows_digest": str(lineage["rows"])[:12],
-        "seeds": str(len(bundle.boosters)),
         "trials": str(lineage.get("trials", 0)),
         "lag": f"{lineage['admission_lag_days']:g}",
         "libraries": ", ".join(f"{library} {number}" for library, number in sorted(lineage["libraries"].items())),
@@ -158,6 +156,12 @@ def facts(judged: Evaluation, bundle: Bundle, config: ServiceConfig) -> dict[str
         "expected_over_observed": number(judged.figure("expected_over_observed")),
         "slope": number(judged.figure("calibration_slope")),
     }
+
+
+def _lead(model: str, seeds: int) -> str:
+    if model != LIGHTGBM:
+        return "Ridge logistic regression"
+    return "LightGBM (boosted trees" + (f", the mean of {seeds} seeds)" if seeds > 1 else ")")
 
 
 def _caseload(config: ServiceConfig) -> str:

@@ -32,7 +32,8 @@ def test_the_model_scores_in_a_clean_process_with_mlflow_and_our_package_only(tr
 
     service = Service(trained)
     as_of = steps.as_of_day(trained, steps.simulated_last_day(trained))
-    frame = snapshot(service.history, trained, service.catalogue, as_of).frame.head(50)
+    with service.workers() as over:
+        frame = snapshot(service.history, trained, service.catalogue, as_of, over).frame.head(50)
     champion = tracking.champion(service.workspace)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
