@@ -54,15 +54,17 @@ def fill(out, place, first, last, of_cut, cuts, starts, midnights, streams, prog
     for row in range(len(place)):
         p, k, cut = place[row], of_cut[row], cuts[of_cut[row]]
         for s in range(len(reach)):
-            end, w = _ahead(at, first[p, s], last[p, s], cut), 0
-            _clear(sizes, codes[s], codes[s + 1], room)
-            for e in range(end - 1, first[p, s] - 1, -1):
-                w = _closed(ends, sizes, codes[s], codes[s + 1], starts, k, w, reach[s], at[e])
-                if w > reach[s]:
+            first_code, last_code, far, w = codes[s], codes[s + 1], reach[s], 0
+            begin, end = first[p, s], _ahead(at, first[p, s], last[p, s], cut)
+            for c in range(first_code, last_code):
+                sizes[c] = c * room
+            for e in range(end - 1, begin - 1, -1):
+                w = _closed(ends, sizes, first_code, last_code, starts, k, w, far, at[e])
+                if w > far:
                     break
                 if known_from[e] <= cut < known_to[e]:
-                    _take(ats, values, sizes, codes[s], bits[e], at[e], value, shift, e)
-            _closed(ends, sizes, codes[s], codes[s + 1], starts, k, w, reach[s], NO_VALUE)
+                    _take(ats, values, sizes, first_code, bits[e], at[e], value, shift, e)
+            _closed(ends, sizes, first_code, last_code, starts, k, w, far, NO_VALUE)
         since = _since(first, last, p, starts[k, known], cut, at, known_from, known_to, brief) if known >= 0 else cut
         for f in range(len(kind)):
             c, o, w, wide, life = code[f], other[f], window[f], against[f], half_life[f]
@@ -71,12 +73,6 @@ def fill(out, place, first, last, of_cut, cuts, starts, midnights, streams, prog
             out[row, column[f]] = _figure(
                 kind[f], cut, ats, values, begin, end, widely, other_begin, other_end, midnights, life, days[f], covered
             )
-
-
-@inlined
-def _clear(sizes, first_code, last_code, room):  # type: ignore[no-untyped-def]
-    for c in range(first_code, last_code):
-        sizes[c] = c * room
 
 
 @inlined

@@ -24,6 +24,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Each morning: who on a community team's caseload is likely to need an emergency admission in nine days.",
 )
+worlds = typer.Typer(no_args_is_help=True, help="The simulated world: check it, or play it through day by day.")
+app.add_typer(worlds, name="world")
 out, err = Console(highlight=False), Console(stderr=True, highlight=False)
 
 ConfigOption = Annotated[Path, typer.Option("--config", help="The service's configuration (YAML).")]
@@ -260,6 +262,35 @@ def doctor(config: ConfigOption = DEFAULT_CONFIG, workspace: WorkspaceOption = N
         )
     if not all(finding.well for finding in findings):
         raise SystemExit(1)
+
+
+@worlds.command("check")
+def check_world(config: ConfigOption = DEFAULT_CONFIG, workspace: WorkspaceOption = None) -> None:
+    """Hold the simulated world to its promises: exact risks, filters, rates; a page with pictures."""
+    loaded = opened(config, workspace)
+    from pipelines.worlds import check
+
+    with telling("Checking the world") as tell:
+        done = check(loaded, tell)
+    for one in done.checks:
+        state = "ok  " if one.well else "LOOK"
+        out.print(f"{state}  {one.what}: {one.found:.4g} ({one.least:g} to {one.most:g})", soft_wrap=True, markup=False)
+    out.print(f"Pictures: {done.page}", soft_wrap=True)
+    if not all(one.well for one in done.checks):
+        raise SystemExit(1)
+
+
+@worlds.command("play")
+def play_world(config: ConfigOption = DEFAULT_CONFIG, workspace: WorkspaceOption = None) -> None:
+    """Play the world's daily drops through the daily path, with teams acting on each day's lists."""
+    loaded = opened(config, workspace)
+    from pipelines.worlds import play
+
+    with telling("Playing the world") as tell:
+        done = play(loaded, tell)
+    listed, acted, prevented = (len(done.life.journal.exposures), done.acted, len(done.life.journal.prevented))
+    out.print(f"{listed:,} places on lists, {acted:,} acted on, {prevented:,} emergency admissions prevented")
+    out.print(f"Truth: {done.folder / 'truth'}", soft_wrap=True)
 
 
 @app.command("features")

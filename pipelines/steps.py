@@ -17,7 +17,7 @@ from pipelines.evidence import Evidence
 from pipelines.ingesting import IngestResult
 from pipelines.mapping import Opened, opened
 from pipelines.service import Service
-from pipelines.simulator import SimulatorConfig, Summary
+from pipelines.simulator import SimulatorConfig, Summary, load_world
 from pipelines.simulator import simulate as make_extracts
 from pipelines.training import Trained
 
@@ -31,8 +31,9 @@ Tell = Callable[[str], None]
 
 def simulate(config: ServiceConfig, tell: Tell) -> Summary:
     """Write a simulated trust's extracts into the workspace, as the configuration's `simulator` section says."""
-    settings = SimulatorConfig.model_validate(config.simulator)
-    return make_extracts(settings, Service(config).workspace.extracts, lambda what, share: tell(f"{what} {share:.0%}"))
+    return make_extracts(
+        simulated_world(config), Service(config).workspace.extracts, lambda what, share: tell(f"{what} {share:.0%}")
+    )
 
 
 def ingest(config: ServiceConfig, now: datetime, tell: Tell) -> IngestResult:
@@ -132,14 +133,22 @@ def newest_cut(config: ServiceConfig, now: datetime) -> datetime:
     return newest if newest <= now else as_of_day(config, today - timedelta(days=1))
 
 
-def simulated_last_day(config: ServiceConfig) -> date:
-    """The day for which a simulated trust's last drop was made."""
-    if not config.simulator:
+def simulated_world(config: ServiceConfig) -> SimulatorConfig:
+    """The world that the configuration's `simulator` section names, with what the section changes in it."""
+    changes = dict(config.simulator)
+    world = changes.pop("world", None)
+    if world is None:
         message = (
-            f"{config.folder}: 'simulator' must be set for a simulated trust; it is not. Use configs/simulated.yaml."
+            f"{config.folder}: 'simulator' must name a 'world' for a simulated trust; it does not. "
+            "Use configs/simulated.yaml."
         )
         raise ConfigError(message)
-    return SimulatorConfig.model_validate(config.simulator).last_day
+    return load_world(config.folder / str(world), changes)
+
+
+def simulated_last_day(config: ServiceConfig) -> date:
+    """The day for which a simulated trust's last drop was made."""
+    return simulated_world(config).last_day
 
 
 def workspace_of(config: ServiceConfig) -> Path:

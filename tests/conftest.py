@@ -59,7 +59,10 @@ def real_data() -> Path:
 
 
 SMALL = {
-    "simulator": {"places": 400, "days": 260, "teams": 10, "daily_drops": 2, "start": "2025-04-01", "seed": 3},
+    "simulator": {
+        "world": "worlds/small.yaml",
+        **{"places": 400, "days": 260, "teams": 10, "daily_drops": 2, "start": "2025-04-01", "seed": 3},
+    },
     "periods": {"history_days": 260, "calibration_days": 30, "test_days": 30, "landmark_every": 3},
     "training": {"seeds": [1], "most_trees": 40, "least_admissions": 10, "least_calibration_admissions": 2},
     "promotion": {
@@ -80,7 +83,7 @@ def small_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("small")
     configs = Path(__file__).parents[1] / "configs"
     raw = yaml.safe_load((configs / "simulated.yaml").read_text(encoding="utf-8")) | SMALL
-    for name in ("features", "sources"):
+    for name in ("features", "sources", "worlds"):
         (folder / name).symlink_to(configs / name)
     raw["workspace"] = str(folder / "workspace")
     path = folder / "service.yaml"

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.csv
 
 from pipelines.simulator.calendar import DAY, EPOCH, HOUR
+from pipelines.simulator.chance import Ints
 from pipelines.simulator.config import CUT_HOUR, SimulatorConfig
-from pipelines.simulator.people import Ints
 from pipelines.simulator.sheet import Sheet
 
 CHUNK = 200_000
@@ -45,20 +45,36 @@ def _cut(day: date) -> int:
 
 
 def write_extracts(
-    config: SimulatorConfig, feeds: Mapping[str, Sequence[Sheet]], folder: Path, progress: Callable[[float], None]
+    config: SimulatorConfig,
+    feeds: Mapping[str, Sequence[Sheet]],
+    folder: Path,
+    quiet: range,
+    progress: Callable[[float], None],
 ) -> int:
-    """Write every feed's files of every extract; the number of files."""
+    """Write every feed's files of every extract; the number of files. `quiet`: the days on which the community feed
+    brings nothing."""
     files = 0
     plans = plan_extracts(config)
     for done, plan in enumerate(plans):
-        for feed, sheets in feeds.items():
-            target = folder / plan.kind / feed / plan.day.isoformat()
-            target.mkdir(parents=True)
-            if feed == "csds":
-                _write_header(config, plan, target / "CYP000.csv")
-                files += 1
-            files += _write_feed(sheets, plan, target)
+        files += write_extract(config, feeds, plan, folder, quiet)
         progress((done + 1) / len(plans))
+    return files
+
+
+def write_extract(
+    config: SimulatorConfig, feeds: Mapping[str, Sequence[Sheet]], plan: Extract, folder: Path, quiet: range
+) -> int:
+    """Write every feed's files of one extract; the number of files."""
+    files = 0
+    for feed, sheets in feeds.items():
+        if feed == "csds" and plan.kind == "daily" and (plan.day - config.start).days in quiet:
+            continue
+        target = folder / plan.kind / feed / plan.day.isoformat()
+        target.mkdir(parents=True)
+        if feed == "csds":
+            _write_header(config, plan, target / "CYP000.csv")
+            files += 1
+        files += _write_feed(sheets, plan, target)
     return files
 
 

@@ -1,173 +1,96 @@
-"""What could be known at best: the chances of each state given everything observed so far.
+"""What could be known at best: the chances of each state given what was observed, by Bayes' rule and nothing else.
 
-The filter knows the simulator's formulas, every person's and team's traits, and every record at once and unspoilt, so
-no model that learns from the extracts can beat it except by luck or by a leak.
+Two filters. One is given all that was observed up to a cut, at once and unspoilt; the other only what had been written
+up by then, with the right chances for what may still be unwritten. Both know the world's formulas, every person's and
+team's traits, who was at home and who in hospital; so no model that learns from the extracts can beat them except by
+luck or by a leak.
 """
 
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr
 
-from pipelines.simulator import activities as a
-from pipelines.simulator import contacts as c
-from pipelines.simulator import journal as j
-from pipelines.simulator import vocabulary as v
-from pipelines.simulator import world
-from pipelines.simulator.calendar import DAY, EPOCH, is_rest_day
+from pipelines.simulator import course as c
+from pipelines.simulator.chance import Floats, Ints
 from pipelines.simulator.columns import take
-from pipelines.simulator.people import Flags, Floats, Ints
-from pipelines.simulator.trust import Trust
+from pipelines.simulator.course import Course
+from pipelines.simulator.evidence import Observer, Told, make_observer, told_on
+from pipelines.simulator.people import first_shares
+from pipelines.simulator.records import Records
 
-SPAN = 1 << 15
-"""More than the days of any history: person * SPAN + day is a key."""
+Memory = deque[tuple[Floats, Told]]
+"""The last days: what was believed before each, and what each told."""
 
 
 @dataclass(frozen=True)
-class Cuts:
-    """Who was at home and on the caseload at each cut, in the order of `key`."""
+class Cut:
+    """Who is at home and on a caseload at a day's cut, and the chances of each state: given everything observed, and
+    given what was written up in time."""
 
-    key: Ints
+    number: int
     person: Ints
-    day: Ints
     state: Ints
-
-    def rows_of(self, person: Ints, day: Ints) -> Ints:
-        """The row of each person and day, -1 where there is none."""
-        key = person * SPAN + day
-        row = np.minimum(np.searchsorted(self.key, key), len(self.key) - 1)
-        return np.where(self.key[row] == key, row, -1)
+    helped: Ints
+    all_records: Floats
+    in_time: Floats
 
 
-def make_cuts(trust: Trust) -> Cuts:
-    log = trust.journal.cuts
-    key = log["person"] * SPAN + log["day"]
-    order = np.argsort(key)
-    return Cuts(key[order], log["person"][order], log["day"][order], log["state"][order])
+def beliefs(records: Records, first: int, last: int) -> Iterator[Cut]:
+    """For the cuts from `first` to `last`, in order. The filter begins to watch where the journal begins to note."""
+    observer = make_observer(records)
+    world, log = records.world, records.journal.cuts
+    cut = {name: log[name] for name in ("person", "place", "day", "state", "helped")}
+    memory: Memory = deque(maxlen=world.config.delays.most_days)
+    belief = np.zeros((world.config.places, len(world.course)))
+    for number in range(int(cut["day"][0]), last + 1):
+        rows = slice(*np.searchsorted(cut["day"], (number, number + 1)))
+        person, place = cut["person"][rows], cut["place"][rows]
+        _let_in(observer, belief, number, place, person)
+        if number >= first:
+            in_time = _in_time(observer, memory, number, place, person)
+            yield Cut(number, person, cut["state"][rows], cut["helped"][rows], belief[place], in_time)
+        told = told_on(observer, number, place, person, cut["helped"][rows])
+        memory.append((belief.copy(), told))
+        _step(observer, belief, told, world.config.delays.most_days)
 
 
-def beliefs(trust: Trust, cuts: Cuts) -> Floats:
-    """The chances of each state at each cut, given all that happened before it."""
-    evidence = _evidence(trust, cuts)
-    gone = _gone(trust, cuts)
-    belief = np.tile(np.array(world.START_SHARES), (len(trust.people), 1))
-    first = cuts.day.min()
-    belief[trust.people.arrived < first - 1] = world.SETTLED_SHARES
-    traits, days = world.traits_of(trust.people), np.argsort(cuts.day, kind="stable")
-    at_cut = np.zeros((len(cuts.key), 4))
-    for rows in np.split(days, np.flatnonzero(np.diff(cuts.day[days])) + 1):
-        person = cuts.person[rows]
-        at_cut[rows] = belief[person]
-        day = trust.config.date_of(int(cuts.day[rows[0]]))
-        own = take(traits, person)
-        moved = world.predict(belief[person], own, day)
-        seen = moved * world.survival(own, day) * np.exp(evidence[rows] - evidence[rows].max(axis=1, keepdims=True))
-        seen /= seen.sum(axis=1, keepdims=True)
-        after = np.where((gone[rows] == world.ELECTIVE)[:, None], moved, seen)
-        belief[person] = np.where((gone[rows] == world.EMERGENCY)[:, None], np.eye(4)[world.POST_ACUTE], after)
-    return at_cut
+def _let_in(observer: Observer, belief: Floats, number: int, place: Ints, person: Ints) -> None:
+    """Begin anew with those who came yesterday, and with everybody of whom nothing is believed yet."""
+    records = observer.records
+    arrived = records.people.arrived[person]
+    new = np.flatnonzero((arrived == number - 1) | (belief[place].sum(axis=1) == 0))
+    people = take(records.people, person[new])
+    settled = (people.arrived < 0) | (people.arrived < number - 1)
+    belief[place[new]] = first_shares(records.world.config, records.world.course, people, settled)
 
 
-def _gone(trust: Trust, cuts: Cuts) -> Ints:
-    """What took each person away on the day after each cut, if anything did."""
-    log = trust.journal.stays
-    row = cuts.rows_of(log["person"], log["day"])
-    gone = np.zeros(len(cuts.key), dtype=np.int64)
-    gone[row[row >= 0]] = np.where(log["emergency"] == 1, world.EMERGENCY, world.ELECTIVE)[row >= 0]
-    return gone
+def _in_time(observer: Observer, memory: Memory, number: int, place: Ints, person: Ints) -> Floats:
+    """What is believed at the cut of a day of what was written up before it: from the last day that is surely written
+    up, through the days that may not be."""
+    known = memory[0][0].copy() if memory else np.zeros((observer.world.config.places, len(observer.world.course)))
+    for rank, (_, told) in enumerate(memory):
+        if rank > 0:
+            _let_in(observer, known, told.day.number, told.place, told.person)
+        _step(observer, known, told, number - 1 - told.day.number)
+    _let_in(observer, known, number, place, person)
+    return known[place]
 
 
-def _evidence(trust: Trust, cuts: Cuts) -> Floats:
-    """Log likelihood, by state, of what was observed on the day after each cut."""
-    total = _absences(trust, cuts)
-    contacts = trust.unspoilt
-    day = contacts.start // DAY - (trust.config.start - EPOCH).days
-    row = np.where(contacts.deleted | (contacts.kind == v.LIAISON), -1, cuts.rows_of(contacts.person, day))
-    chosen = np.flatnonzero(row >= 0)
-    for part, where in (_contact_evidence(trust, chosen), _activity_evidence(trust, row)):
-        at = row[where]
-        for state in range(4):
-            total[:, state] += np.bincount(at, weights=part[:, state], minlength=len(total))
-    return total
+def _step(observer: Observer, belief: Floats, told: Told, age: int) -> None:
+    """Take what is known of a day `age` days after its end into the belief of those who were there, in place."""
+    course, prompt = observer.world.course, observer.world.config.delays.attendance_next_day
+    moved = c.predict(course, belief[told.place], told.traits, told.day)
+    admitted, planned = np.flatnonzero(told.happened == c.EMERGENCY), told.happened == c.ELECTIVE
+    after = np.where(planned[:, None], moved, moved * told.likelihood(age, prompt))
+    hazard = c.emergency(course, take(told.traits, admitted), told.day)
+    after[admitted] = (moved[admitted] * hazard) @ _home(course)
+    belief[told.place] = after / np.maximum(after.sum(axis=1, keepdims=True), 1e-300)
 
 
-def _absences(trust: Trust, cuts: Cuts) -> Floats:
-    """What the day would tell if nobody called, came or was sent on; and what its events of these kinds add."""
-    people, teams = trust.people, trust.teams
-    eager = np.exp(people.eagerness[cuts.person]) * np.where(_rest(trust, cuts.day), 0.8, 1.0)
-    team = people.team[cuts.person]
-    asked = (eager * teams.unscheduled[team])[:, None] * j.UNSCHEDULED_RATE
-    called = (eager * teams.calls[team])[:, None] * j.CALL_RATE
-    attends = j.ATTENDANCE_CHANCE * np.exp(0.2 * people.frailty[cuts.person])[:, None]
-    onward = np.tile(j.ONWARD_CHANCE, (len(cuts.key), 1))
-    total = -asked - called + np.log1p(-world.DISCHARGE_BY_STATE)
-    for log, chance in ((trust.journal.attendances, attends), (trust.journal.onward, onward)):
-        row = cuts.rows_of(log["person"], log["day"])
-        happened = np.isin(np.arange(len(cuts.key)), row)
-        total += np.where(happened[:, None], np.log(chance), np.log1p(-chance))
-    return np.asarray(total)
-
-
-def _rest(trust: Trust, day: Ints) -> Flags:
-    """Whether each simulated day is a day of rest."""
-    known = [is_rest_day(trust.config.date_of(number)) for number in range(int(day.max(initial=0)) + 1)]
-    return np.array(known)[day]
-
-
-def _contact_evidence(trust: Trust, chosen: Ints) -> tuple[Floats, Ints]:
-    contacts = take(trust.unspoilt, chosen)
-    asked, called = contacts.kind == v.UNSCHEDULED, contacts.kind == v.CALL
-    total = asked[:, None] * np.log(j.UNSCHEDULED_RATE) + called[:, None] * np.log(j.CALL_RATE)
-    visit = contacts.kind == v.VISIT
-    total[visit] += _status_evidence(trust, take(contacts, visit))
-    timed = (contacts.duration > 0) & (contacts.kind <= v.CALL)
-    usual = np.log(c.TYPICAL_MINUTES[contacts.kind])[:, None] + c.DURATION_SHIFT
-    total += timed[:, None] * _normal(np.log(np.maximum(contacts.duration, 1)), usual, 0.35)
-    scored = np.flatnonzero(contacts.news >= 0)
-    mean = trust.people.news[contacts.person[scored]][:, None] + j.NEWS_SHIFT
-    total[scored] += _rounded(contacts.news[scored].astype(np.float64), mean, 1.3)
-    return total, chosen
-
-
-def _status_evidence(trust: Trust, visits: c.Contacts) -> Floats:
-    odds = j.NO_ACCESS_CHANCE / (1 - j.NO_ACCESS_CHANCE)
-    home = trust.people.team[visits.person]
-    shifted = odds * np.exp(trust.teams.no_access[home])[:, None]
-    chance = shifted / (1 + shifted)
-    day = visits.start // DAY - (trust.config.start - EPOCH).days
-    provider = j.PROVIDER_CANCELS * (1 + _rest(trust, day))[:, None]
-    seen = 1 - chance - j.PATIENT_CANCELS - provider
-    status = visits.status[:, None]
-    told = [status == v.NO_ACCESS, status == v.PATIENT_CANCELLED, status == v.PROVIDER_CANCELLED]
-    likely = [chance, np.broadcast_to(j.PATIENT_CANCELS, chance.shape), np.ones_like(chance)]
-    likelihood: Floats = np.select(told, likely, seen)
-    return np.log(likelihood)
-
-
-def _activity_evidence(trust: Trust, row: Ints) -> tuple[Floats, Ints]:
-    """Pain, weight and Waterlow score, and whether a wound seen was worse."""
-    acts, contacts, people = trust.activities, trust.unspoilt, trust.people
-    person = contacts.person[acts.contact]
-    total = np.zeros((len(acts), 4))
-    kilograms = (acts.kind == a.WEIGHED) | ((acts.kind == a.WEIGHT) & (acts.unit == a.KILOGRAM))
-    usual_weight, usual_waterlow = people.weight[person][:, None], people.waterlow[person][:, None]
-    value = np.nan_to_num(acts.value)
-    total += kilograms[:, None] * _normal(value, usual_weight + a.WEIGHT_SHIFT, 1.5)
-    total += (acts.kind == a.WATERLOW)[:, None] * _rounded(value, usual_waterlow + a.WATERLOW_SHIFT, 2.0)
-    total += (acts.kind == a.PAIN)[:, None] * _rounded(value, np.tile(a.USUAL_PAIN + a.PAIN_SHIFT, (len(acts), 1)), 2.0)
-    total += (acts.kind == a.WOUND)[:, None] * np.log(a.WOUND_CHANCE / (1 - a.WOUND_CHANCE))
-    used = row[acts.contact] >= 0
-    wounds = np.flatnonzero(contacts.seen & people.wound[contacts.person] & (row >= 0))
-    none_worse = np.tile(np.log1p(-a.WOUND_CHANCE), (len(wounds), 1))
-    return np.concatenate([total[used], none_worse]), np.concatenate([acts.contact[used], wounds])
-
-
-def _normal(value: Floats, mean: Floats, spread: float) -> Floats:
-    return -0.5 * ((value[:, None] - mean) / spread) ** 2
-
-
-def _rounded(value: Floats, mean: Floats, spread: float) -> Floats:
-    """Log chance that a normal draw rounds to `value`; everything below zero is written as zero."""
-    above = ndtr((value[:, None] + 0.5 - mean) / spread)
-    below = np.where(value[:, None] == 0, 0.0, ndtr((value[:, None] - 0.5 - mean) / spread))
-    return np.asarray(np.log(np.maximum(above - below, 1e-12)))
+def _home(course: Course) -> Floats:
+    """From the state at admission to the state in which people come home."""
+    matrix = np.zeros((len(course), len(course)))
+    matrix[np.arange(len(course)), course.after_stay] = 1
+    return matrix

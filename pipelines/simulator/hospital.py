@@ -1,16 +1,17 @@
 """Hospital stays and emergency department attendances, and when each became known."""
 
 from dataclasses import dataclass, replace
-from datetime import date
 
 import numpy as np
 
 from pipelines.simulator import vocabulary as v
 from pipelines.simulator.calendar import DAY, HOUR, NONE, moment, skip_clock_change
+from pipelines.simulator.chance import Facts, Flags, Floats, Ints, facts
 from pipelines.simulator.columns import chain, take
 from pipelines.simulator.config import CUT_HOUR
-from pipelines.simulator.journal import Journal
-from pipelines.simulator.people import Flags, Ints
+from pipelines.simulator.delays import reported_after
+from pipelines.simulator.people import People
+from pipelines.simulator.places import Journal, World
 
 METHODS = (*v.EMERGENCY_METHODS, *v.ELECTIVE_METHODS, "2B", "81")
 ELECTIVE = len(v.EMERGENCY_METHODS)
@@ -18,6 +19,8 @@ TRANSFER = ELECTIVE + len(v.ELECTIVE_METHODS)
 TRANSFERRED_SHARE = 0.03
 CODED_AT_DISCHARGE = 0.6
 YEAR = 350
+EARLIER, SECOND_PART = 50_000_000, 80_000_000
+"""The first printed numbers of stays before the referral, and of those begun by a transfer."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,16 @@ class Stays:
     """Ended by a transfer to the other hospital."""
     elsewhere: Flags
     """At the other hospital."""
+    reported: Flags
+    """Not so for stays out of the area: no file ever has them."""
     episodes: Ints
     diagnosis: Ints
     opened_at: Ints
     closed_at: Ints
     coded_at: Ints
+    sent_from: Ints
+    """No extract before this moment has it: a hospital's feed brings earlier stays when the person is referred."""
+    number: Ints
 
     def __len__(self) -> int:
         return len(self.person)
@@ -65,86 +73,116 @@ class Attendances:
     ambulance: Flags
     disposal: Ints
     recorded_at: Ints
+    sent_from: Ints
+    number: Ints
 
 
-def make_stays(journal: Journal, start: date, rng: np.random.Generator) -> Stays:
+def make_stays(world: World, journal: Journal, people: People) -> Stays:
     """The stays of the simulated days and those of the year before each referral."""
-    log = journal.stays
-    now = _stays(log["person"], log["day"], log["nights"], log["died"] == 1, log["emergency"] == 1, start, rng)
-    person, day, nights = _prior(journal, rng)
-    nobody, all_urgent = np.zeros(len(person), dtype=bool), np.ones(len(person), dtype=bool)
-    before = _stays(person, day, nights, nobody, all_urgent, start, rng)
-    return _transfer(chain([now, before]), rng)
+    log = {name: journal.stays[name] for name in ("person", "day", "nights", "died", "emergency")}
+    number = np.arange(len(log["person"]))
+    emergency = log["emergency"] == 1
+    now = _stays(world, people, log["person"], log["day"], log["nights"], emergency, number)
+    reported = now.reported & ~_after_moving(journal, people, log["person"], log["day"])
+    now = replace(now, died=log["died"] == 1, reported=reported)
+    return _transfer(world, people, chain([now, _earlier(world, people)]))
 
 
-def _prior(journal: Journal, rng: np.random.Generator) -> tuple[Ints, Ints, Ints]:
-    """Person, day of admission and nights of earlier stays: at most one in each equal part of the year before."""
-    people = journal.people
+def _after_moving(journal: Journal, people: People, person: Ints, day: Ints) -> Flags:
+    gone = np.full(len(people), np.iinfo(np.int64).max)
+    moved = journal.discharges["moved"] == 1
+    gone[journal.discharges["person"][moved]] = journal.discharges["day"][moved]
+    return np.asarray(day > gone[person])
+
+
+def _earlier(world: World, people: People) -> Stays:
+    """At most one in each equal part of the year before the referral, which the trust is sent at the referral."""
     person = np.repeat(np.arange(len(people)), people.prior)
     rank = np.arange(len(person)) - np.repeat(np.cumsum(people.prior) - people.prior, people.prior)
+    own = facts(world.config.seed, "earlier stay", people.soul[person], rank)
     part = YEAR // people.prior[person]
-    left = people.arrived[person] - 5 - rank * part - (rng.random(len(person)) * part * 0.4).astype(np.int64)
+    left = people.arrived[person] - 5 - rank * part - (own.uniform("when") * part * 0.4).astype(np.int64)
     recent = (rank == 0) & people.from_hospital[person]
-    left = np.where(recent, people.arrived[person] - rng.integers(1, 4, len(person)), left)
-    nights = np.minimum(rng.geometric(1 / 8, len(person)), part // 2)
-    return person, left - nights, nights
+    left = np.where(recent, people.arrived[person] - own.whole("just left", 1, 4), left)
+    nights = np.minimum(own.geometric("nights", world.config.course.hospital.nights), part // 2)
+    urgent = np.ones(len(person), dtype=bool)
+    stays = _stays(world, people, person, left - nights, nights, urgent, EARLIER + 16 * person + rank)
+    return replace(stays, sent_from=_at_referral(world, people, person))
 
 
 def _stays(
-    person: Ints, day: Ints, nights: Ints, died: Flags, emergency: Flags, start: date, rng: np.random.Generator
+    world: World, people: People, person: Ints, day: Ints, nights: Ints, emergency: Flags, number: Ints
 ) -> Stays:
-    count = len(person)
-    admitted = _admitted(day, nights, emergency, start, rng)
-    hours = rng.integers(2 * HOUR, 7 * HOUR, count)
-    discharged = np.where(
-        nights == 0, admitted + hours, moment(start, day + nights, rng.integers(10 * HOUR, 19 * HOUR, count))
+    own, start, delays = (
+        facts(world.config.seed, "stay", people.soul[person], day),
+        world.config.start,
+        world.config.delays,
     )
+    admitted = _admitted(world, own, day, nights, emergency)
+    leaves = moment(start, day + nights, own.whole("leaves", 10 * HOUR, 19 * HOUR))
+    discharged = np.where(nights == 0, admitted + own.whole("hours", 2 * HOUR, 7 * HOUR), leaves)
     discharged = skip_clock_change(discharged)
-    urgent_method = rng.choice(ELECTIVE, count, p=np.array(v.EMERGENCY_METHOD_SHARES))
-    late = np.where(rng.random(count) < 0.25, rng.integers(1, 4, count), 0)
-    opened = admitted + rng.integers(8 * HOUR, 24 * HOUR, count) + late * DAY
-    closed = discharged + rng.integers(8 * HOUR, 24 * HOUR, count) + rng.integers(0, 3, count) * DAY
+    urgent_method = own.pick("method", v.EMERGENCY_METHOD_SHARES)
+    slow = ~own.happens("prompt", delays.admission_next_day)
+    late = np.where(slow, 1 + reported_after(delays, own, delays.admission_scale), 0)
+    opened = admitted + own.whole("opened", 8 * HOUR, 24 * HOUR) + late * DAY
+    closed = discharged + own.whole("closed", 8 * HOUR, 24 * HOUR) + own.whole("closed days", 0, 3) * DAY
     closed = np.maximum(closed, opened + HOUR)
-    coded_late = rng.random(count) >= CODED_AT_DISCHARGE
+    coded_late = ~own.happens("coded at discharge", CODED_AT_DISCHARGE)
+    nothing = np.zeros(len(person), dtype=bool)
     return Stays(
         person=person,
         admitted=admitted,
         discharged=discharged,
-        method=np.where(emergency, urgent_method, ELECTIVE + rng.integers(0, len(v.ELECTIVE_METHODS), count)),
-        died=died,
-        moved=np.zeros(count, dtype=bool),
+        method=np.where(emergency, urgent_method, ELECTIVE + own.whole("planned method", 0, len(v.ELECTIVE_METHODS))),
+        died=nothing,
+        moved=nothing,
         elsewhere=emergency & (urgent_method == v.EMERGENCY_METHODS.index("2A")),
-        episodes=np.where(nights >= 3, rng.choice(3, count, p=np.array([0.75, 0.19, 0.06])) + 1, 1),
-        diagnosis=rng.integers(0, len(v.ADMISSION_DIAGNOSES), count),
+        reported=~(emergency & own.happens("out of area", world.config.faults.out_of_area)),
+        episodes=np.where(nights >= 3, own.pick("episodes", (0.75, 0.19, 0.06)) + 1, 1),
+        diagnosis=own.whole("diagnosis", 0, len(v.ADMISSION_DIAGNOSES)),
         opened_at=opened,
         closed_at=closed,
-        coded_at=np.where(coded_late, closed + rng.integers(7, 31, count) * DAY, NONE),
+        coded_at=np.where(coded_late, closed + (7 + 2 * reported_after(delays, own, 1.0)) * DAY, NONE),
+        sent_from=np.full(len(person), NONE),
+        number=number,
     )
 
 
-def _admitted(day: Ints, nights: Ints, emergency: Flags, start: date, rng: np.random.Generator) -> Ints:
-    """Any hour of the simulated day, which ends at the next morning's cut; more by day, and early if planned."""
-    part = rng.beta(1.6, 2.0, len(day))
-    longest = np.where(nights == 0, 16, 23.5) * HOUR
+def _at_referral(world: World, people: People, person: Ints) -> Ints:
+    """The afternoon of the day on which each person was referred."""
+    return moment(world.config.start, people.arrived[person], np.full(len(person), 16 * HOUR))
+
+
+def _arrival(own: Facts) -> Floats:
+    """Where in its part of the day somebody arrives: more by day than by night."""
+    return np.asarray((own.uniform("hour") + own.uniform("another hour")) / 2) ** 1.2
+
+
+def _admitted(world: World, own: Facts, day: Ints, nights: Ints, emergency: Flags) -> Ints:
+    """Any hour of the simulated day, which ends at the next morning's cut; early if planned."""
+    part, longest = _arrival(own), np.where(nights == 0, 16, 23.5) * HOUR
     urgent = CUT_HOUR * HOUR + (part * longest).astype(np.int64)
     planned = 7 * HOUR + (part * 3 * HOUR).astype(np.int64)
-    return skip_clock_change(moment(start, day, np.where(emergency, urgent, planned)))
+    return skip_clock_change(moment(world.config.start, day, np.where(emergency, urgent, planned)))
 
 
-def _transfer(stays: Stays, rng: np.random.Generator) -> Stays:
+def _transfer(world: World, people: People, stays: Stays) -> Stays:
     """Some longer stays are finished in the other hospital, as a spell of their own."""
-    long = (stays.discharged - stays.admitted > 4 * DAY) & stays.emergency
-    chosen = np.flatnonzero(long & (rng.random(len(stays)) < TRANSFERRED_SHARE))
-    first = take(stays, chosen)
-    halfway = (first.admitted + 2 * DAY) // DAY * DAY + rng.integers(9 * HOUR, 16 * HOUR, len(chosen))
-    told = halfway + rng.integers(8 * HOUR, 24 * HOUR, len(chosen))
+    own = facts(world.config.seed, "transfer", people.soul[stays.person], stays.admitted)
+    long = (stays.discharged - stays.admitted > 4 * DAY) & stays.emergency & stays.reported
+    chosen = np.flatnonzero(long & own.happens("moved", TRANSFERRED_SHARE))
+    first, moving = take(stays, chosen), own[chosen]
+    halfway = (first.admitted + 2 * DAY) // DAY * DAY + moving.whole("hour", 9 * HOUR, 16 * HOUR)
+    told = halfway + moving.whole("told", 8 * HOUR, 24 * HOUR)
     second = replace(
         first,
         admitted=halfway + HOUR,
-        method=np.where(rng.random(len(chosen)) < 0.6, TRANSFER, TRANSFER + 1),
+        method=np.where(moving.happens("in an emergency", 0.6), TRANSFER, TRANSFER + 1),
         elsewhere=~first.elsewhere,
         episodes=np.ones(len(chosen), dtype=np.int64),
         opened_at=np.minimum(told + HOUR, first.closed_at - HOUR),
+        number=SECOND_PART + first.number,
     )
     discharged, closed = stays.discharged.copy(), stays.closed_at.copy()
     moved, died = stays.moved.copy(), stays.died.copy()
@@ -155,25 +193,38 @@ def _transfer(stays: Stays, rng: np.random.Generator) -> Stays:
     return chain([kept, second])
 
 
-def make_attendances(journal: Journal, stays: Stays, start: date, rng: np.random.Generator) -> Attendances:
+def attendance_wait(world: World, people: People, person: Ints, day: Ints) -> Ints:
+    """Whole days, beyond the next cut, until an attendance without admission is known."""
+    own = world.of("attendance", people.soul[person], day)
+    return (~own.happens("prompt", world.config.delays.attendance_next_day)).astype(np.int64)
+
+
+def make_attendances(world: World, journal: Journal, people: People, stays: Stays) -> Attendances:
     """Those that led to the stays by way of an emergency department, and those that led home."""
-    through = np.flatnonzero(np.isin(stays.method, (v.EMERGENCY_METHODS.index("21"), v.EMERGENCY_METHODS.index("2A"))))
-    person = np.concatenate([stays.person[through], journal.attendances["person"]])
-    day = journal.attendances["day"]
-    count, sent_home = len(person), len(day)
-    arrived_home = moment(start, day, CUT_HOUR * HOUR + (rng.beta(1.6, 2.0, sent_home) * 16 * HOUR).astype(np.int64))
-    arrived = np.concatenate([stays.admitted[through] - rng.integers(2 * HOUR, 9 * HOUR, len(through)), arrived_home])
-    arrived = skip_clock_change(arrived)
-    departed = np.concatenate([stays.admitted[through], arrived_home + rng.integers(HOUR, 9 * HOUR, sent_home)])
-    departed = np.maximum(skip_clock_change(departed), arrived + 600)
-    admitted = np.arange(count) < len(through)
+    through = np.isin(stays.method, (v.EMERGENCY_METHODS.index("21"), v.EMERGENCY_METHODS.index("2A"))) & stays.reported
+    led = take(stays, np.flatnonzero(through))
+    person, day = journal.attendances["person"], journal.attendances["day"]
+    own = facts(world.config.seed, "at the hospital", people.soul[person], day)
+    home = moment(world.config.start, day, CUT_HOUR * HOUR + (_arrival(own) * 14 * HOUR).astype(np.int64))
+    home = skip_clock_change(home)
+    gone_home = np.maximum(skip_clock_change(home + own.whole("hours", HOUR, 8 * HOUR)), home + 600)
+    # Known at the next cut, which is at CUT_HOUR, or a day later.
+    next_day = moment(world.config.start, day + 1, own.whole("told", 4 * HOUR, 5 * HOUR))
+    before = facts(world.config.seed, "on the way in", people.soul[led.person], led.admitted)
+    arrived = skip_clock_change(led.admitted - before.whole("hours", 2 * HOUR, 9 * HOUR))
+    departed = np.maximum(led.admitted, arrived + 600)
+    admitted = np.repeat([True, False], [len(led), len(person)])
+    either = Facts(np.concatenate([before.state, own.state]))
+    told = np.maximum(next_day, gone_home + 600) + attendance_wait(world, people, person, day) * DAY
     return Attendances(
-        person=person,
-        arrived=arrived,
-        departed=departed,
+        person=np.concatenate([led.person, person]),
+        arrived=np.concatenate([arrived, home]),
+        departed=np.concatenate([departed, gone_home]),
         admitted=admitted,
-        minor=~admitted & (rng.random(count) < 0.2),
-        ambulance=rng.random(count) < np.where(admitted, 0.75, 0.45),
-        disposal=np.where(admitted, 0, rng.integers(1, 3, count)),
-        recorded_at=departed + rng.integers(8 * HOUR, 24 * HOUR, count),
+        minor=~admitted & either.happens("minor", 0.2),
+        ambulance=either.happens("ambulance", np.where(admitted, 0.75, 0.45)),
+        disposal=np.where(admitted, 0, either.whole("disposal", 1, 3)),
+        recorded_at=np.concatenate([departed + before.whole("told", 8 * HOUR, 24 * HOUR), told]),
+        sent_from=np.concatenate([led.sent_from, np.full(len(person), NONE)]),
+        number=np.concatenate([EARLIER + led.number, np.arange(len(person))]),
     )

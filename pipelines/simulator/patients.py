@@ -5,110 +5,123 @@ from collections.abc import Mapping
 import numpy as np
 
 from pipelines.simulator import vocabulary as v
-from pipelines.simulator.calendar import DAY, EPOCH, NONE
-from pipelines.simulator.faults import pick
+from pipelines.simulator.calendar import DAY, NONE
+from pipelines.simulator.chance import Facts, Ints, facts
+from pipelines.simulator.faults import flagged
 from pipelines.simulator.names import GIVEN, family_names
-from pipelines.simulator.people import Ints
 from pipelines.simulator.sheet import Field, Sheet, blank, constant, day_of, identifier, stamp, whole, words
 from pipelines.simulator.trust import Trust
 
 PRACTICES = 40
 
 
-def local_id(person: Ints) -> Field:
-    return identifier("P", 7, person)
+def local_id(trust: Trust, registration: Ints) -> Field:
+    return identifier("P", 7, trust.registrations.number[registration])
 
 
-def patient_sheets(trust: Trust, rng: np.random.Generator) -> list[Sheet]:
-    return [_master_index(trust, rng), _practice(trust, rng), _accommodation(trust)]
+def patient_sheets(trust: Trust) -> list[Sheet]:
+    return [_master_index(trust), _practice(trust), _accommodation(trust)]
 
 
-def identity_sheet(trust: Trust, rng: np.random.Generator) -> Sheet:
+def _own(trust: Trust, kind: str) -> Facts:
+    """Chances of facts about people."""
+    return facts(trust.records.world.config.seed, kind, trust.records.people.soul)
+
+
+def _versions(trust: Trust) -> tuple[Ints, Ints]:
+    """Registration and moment of a row on registering and of one when the NHS number is traced."""
+    known = trust.registrations
+    traced = np.flatnonzero(known.traced != NONE)
+    return np.concatenate([np.arange(len(known)), traced]), np.concatenate([known.recorded, known.traced[traced]])
+
+
+def identity_sheet(trust: Trust) -> Sheet:
     """The trust's own patient index: a row on registration and another when the NHS number is traced."""
-    count = len(trust.people)
-    families, given = family_names(), rng.integers(0, len(GIVEN), count)
-    family = rng.integers(0, len(families), count)
-    traced = np.flatnonzero(trust.traced != NONE)
-    person = np.concatenate([np.arange(count), traced])
-    recorded = np.concatenate([trust.referrals.recorded[:count], trust.traced[traced]])
+    registration, recorded = _versions(trust)
+    person, own = trust.registrations.person[registration], _own(trust, "name")
+    families = family_names()
     columns = {
-        "NHSNumber": whole(_number(trust, person, recorded)),
-        "LocalPatientID": local_id(person),
-        "OrgID_LocalPatientID": constant(trust.config.provider, len(person)),
-        "FamilyName": words(families, family[person]),
-        "GivenName": words(GIVEN, given[person]),
+        "NHSNumber": whole(_number(trust, registration, recorded)),
+        "LocalPatientID": local_id(trust, registration),
+        "OrgID_LocalPatientID": constant(trust.records.world.config.provider, len(person)),
+        "FamilyName": words(families, own.whole("family", 0, len(families))[person]),
+        "GivenName": words(GIVEN, own.whole("given", 0, len(GIVEN))[person]),
         "DateOfBirth": day_of(_born(trust)[person]),
     }
-    return _of_people("INDEX", recorded, person, columns)
+    return _of_people(trust, "INDEX", recorded, registration, columns)
 
 
-def _number(trust: Trust, person: Ints, recorded: Ints) -> Ints:
+def _number(trust: Trust, registration: Ints, recorded: Ints) -> Ints:
     """The NHS number as known when the row was recorded, -1 while untraced."""
-    return np.where(recorded >= trust.traced[person], trust.nhs_number[person], -1)
+    known = trust.registrations
+    return np.where(recorded >= known.traced[registration], trust.nhs_number[known.person[registration]], -1)
 
 
 def _born(trust: Trust) -> Ints:
     """Midnight of each person's date of birth."""
-    people = trust.people
-    arrived = (trust.config.start - EPOCH).days + people.arrived
+    people = trust.records.people
+    arrived = trust.records.world.epoch_day + people.arrived
     return np.asarray((arrived - (people.age * 365.25).astype(np.int64)) * DAY)
 
 
-def _of_people(name: str, recorded: Ints, person: Ints, columns: Mapping[str, Field], parent: str = "") -> Sheet:
-    return Sheet(name, recorded, person, np.full(len(person), -1), person, columns, parent).in_order()
+def _of_people(
+    trust: Trust, name: str, recorded: Ints, registration: Ints, columns: Mapping[str, Field], parent: str = ""
+) -> Sheet:
+    nothing = np.full(len(registration), -1)
+    key = trust.registrations.number[registration]
+    return Sheet(name, recorded, registration, nothing, key, columns, parent).in_order()
 
 
-def _master_index(trust: Trust, rng: np.random.Generator) -> Sheet:
+def _master_index(trust: Trust) -> Sheet:
     """One version on registration, one when the number is traced, one when the death is known."""
-    count, deaths = len(trust.people), trust.deaths
-    traced, dead = np.flatnonzero(trust.traced != NONE), np.flatnonzero(deaths.at != NONE)
-    person = np.concatenate([np.arange(count), traced, dead])
-    recorded = np.concatenate([trust.referrals.recorded[:count], trust.traced[traced], deaths.recorded[dead]])
-    number = _number(trust, person, recorded)
+    people, deaths = trust.records.people, trust.records.deaths
+    dead = np.flatnonzero(deaths.at != NONE)
+    registration, recorded = _versions(trust)
+    registration = np.concatenate([registration, dead])
+    recorded = np.concatenate([recorded, deaths.recorded[dead]])
+    person, number = trust.registrations.person[registration], _number(trust, registration, recorded)
     knows_death = (deaths.recorded[person] != NONE) & (recorded >= deaths.recorded[person])
-    ethnic = rng.choice(len(v.ETHNIC_CATEGORIES), count, p=np.array(v.ETHNIC_SHARES))
+    ethnic = _own(trust, "ethnic category").pick("ethnic", v.ETHNIC_SHARES)
     size = len(person)
     columns = {
-        "LocalPatientID": local_id(person),
-        "OrgID_LocalPatientID": constant(trust.config.provider, size),
+        "LocalPatientID": local_id(trust, registration),
+        "OrgID_LocalPatientID": constant(trust.records.world.config.provider, size),
         "NHSNumber": whole(number),
         "NHSNumber_Status": words(("07", "01"), (number >= 0).astype(np.int64)),
         "DateOfBirth": day_of(_born(trust)[person]),
         "Postcode": constant("ZZ99 3CZ", size),
-        "Gender": words(("1", "2"), trust.people.sex[person]),
+        "Gender": words(("1", "2"), people.sex[person]),
         "EthnicCategory": words(v.ETHNIC_CATEGORIES, ethnic[person]),
         "LanguagePreferred": blank(size),
         "DateOfDeath": day_of(np.where(knows_death, deaths.at[person], NONE)),
         "DeathLocationActual_Type": blank(size),
-        "IMD_Decile": whole(trust.people.decile[person]),
+        "IMD_Decile": whole(people.decile[person]),
         "Recorded_DateTime": stamp(recorded),
     }
-    return _of_people("CYP001", recorded, person, columns, "person")
+    return _of_people(trust, "CYP001", recorded, registration, columns, "person")
 
 
-def _practice(trust: Trust, rng: np.random.Generator) -> Sheet:
-    count = len(trust.people)
+def _practice(trust: Trust) -> Sheet:
+    known, own = trust.registrations, _own(trust, "practice")
     codes = tuple(f"X{99000 + number}" for number in range(PRACTICES))
-    low = pick(count, trust.config.faults.lower_case_practice, rng)
-    recorded = trust.referrals.recorded[:count]
-    since = recorded - rng.integers(100, 9000, count) * DAY
+    low = flagged(own, "lower case", trust.records.world.config.faults.lower_case_practice)
+    code = own.whole("practice", 0, PRACTICES) + PRACTICES * low
     columns = {
-        "LocalPatientID": local_id(np.arange(count)),
-        "OrgID_GP": words(codes + tuple(map(str.lower, codes)), rng.integers(0, PRACTICES, count) + PRACTICES * low),
-        "GPRegistration_StartDate": day_of(since),
-        "GPRegistration_EndDate": blank(count),
-        "Recorded_DateTime": stamp(recorded),
+        "LocalPatientID": local_id(trust, np.arange(len(known))),
+        "OrgID_GP": words(codes + tuple(map(str.lower, codes)), code[known.person]),
+        "GPRegistration_StartDate": day_of(known.recorded - own.whole("since", 100, 9000)[known.person] * DAY),
+        "GPRegistration_EndDate": blank(len(known)),
+        "Recorded_DateTime": stamp(known.recorded),
     }
-    return _of_people("CYP002", recorded, np.arange(count), columns, "person")
+    return _of_people(trust, "CYP002", known.recorded, np.arange(len(known)), columns, "person")
 
 
 def _accommodation(trust: Trust) -> Sheet:
-    count = len(trust.people)
-    recorded = trust.referrals.recorded[:count]
+    known = trust.registrations
     columns = {
-        "LocalPatientID": local_id(np.arange(count)),
-        "AccommStatus": words(v.LOCATIONS, trust.people.accommodation),
-        "AccommStatus_Date": day_of(recorded),
-        "Recorded_DateTime": stamp(recorded),
+        "LocalPatientID": local_id(trust, np.arange(len(known))),
+        "AccommStatus": words(v.LOCATIONS, trust.records.people.accommodation[known.person]),
+        "AccommStatus_Date": day_of(known.recorded),
+        "Recorded_DateTime": stamp(known.recorded),
     }
-    return _of_people("CYP003", recorded, np.arange(count), columns, "person")
+    return _of_people(trust, "CYP003", known.recorded, np.arange(len(known)), columns, "person")

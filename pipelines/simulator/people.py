@@ -1,49 +1,28 @@
-"""The people of the simulated trust and its teams."""
+"""The people of the simulated world."""
 
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipelines.simulator import vocabulary as v
+from pipelines.simulator.chance import Facts, Flags, Floats, Ints, facts
 from pipelines.simulator.config import SimulatorConfig
+from pipelines.simulator.course import NEWLY_HOME, STABLE, Course, Traits
+from pipelines.simulator.teams import Teams
 
-FRAILTY_SHARES = (0.30, 0.35, 0.25, 0.10)
-VISITS_PER_DAY = (1 / 28, 1 / 14, 1 / 7, 2 / 7, 3 / 7, 1.0)
-VISIT_SHARES = (0.25, 0.20, 0.25, 0.15, 0.10, 0.05)
-CHILDREN = 0.005
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Flags = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Teams:
-    """By team number. `home`: people are referred to it first; `weight`: its share of the places among those."""
-
-    type: tuple[str, ...]
-    home: Flags
-    weight: Floats
-    unscheduled: Floats
-    calls: Floats
-    no_access: Floats
-    weekend: Floats
-    news: Floats
-    delay: Floats
-
-    def of_type(self, kind: str) -> Ints:
-        return np.array([number for number, own in enumerate(self.type) if own == kind], dtype=np.int64)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(f"T{number + 1:02d}" for number in range(len(self.type)))
+READINGS = ("respiratory_rate", "oxygen_saturation", "systolic", "pulse", "temperature", "pain", "weight", "waterlow")
+"""What is measured, in the order of `People.usual`. The first five are vital signs."""
+VITAL = 5
+KILOGRAMS, WATERLOW = READINGS.index("weight"), READINGS.index("waterlow")
+SATURATION = READINGS.index("oxygen_saturation")
 
 
 @dataclass(frozen=True)
 class People:
-    """By person number. Lasting traits only; what changes from day to day is the world's."""
+    """By person number. Lasting traits only; what changes from day to day is the journal's."""
 
+    soul: Ints
+    """Names the person's own chances: the place and how many were in it before."""
     team: Ints
     second_team: Ints
     """A specialist team on the same referral; -1 for none."""
@@ -53,24 +32,35 @@ class People:
     sex: Ints
     decile: Ints
     frailty: Ints
-    conditions: Ints
-    eagerness: Floats
-    """Log of the person's own factor on unscheduled contacts and calls."""
-    visit_rate: Floats
-    news: Floats
-    weight: Floats
-    waterlow: Floats
+    heart_failure: Flags
+    lung_disease: Flags
+    catheter: Flags
     wound: Flags
+    care_home: Flags
+    others: Ints
+    """Number of other long-term conditions."""
+    eagerness: Floats
+    """Log of the person's own factor on unscheduled visits and calls."""
+    visit_rate: Floats
+    usual: Floats
+    """Usual values of `READINGS`, a column each."""
     prior: Ints
     """Emergency admissions in the year before referral."""
     from_hospital: Flags
+    dying: Flags
+    """Referred to the end of life team."""
     accommodation: Ints
     """Index into `vocabulary.LOCATIONS`: own home, care home without and with nursing."""
     carer: Flags
     clinic: Flags
 
     def __len__(self) -> int:
-        return len(self.team)
+        return len(self.soul)
+
+    @property
+    def conditions(self) -> Ints:
+        """Number of long-term conditions."""
+        return np.asarray(self.others + self.heart_failure + self.lung_disease, dtype=np.int64)
 
     def put(self, where: Ints, newcomers: "People") -> None:
         """Let `newcomers` take the places `where`."""
@@ -78,79 +68,117 @@ class People:
             getattr(self, field.name)[where] = getattr(newcomers, field.name)
 
 
-def draw_teams(rng: np.random.Generator, config: SimulatorConfig) -> Teams:
-    count = config.teams
-    few = max(1, count // 12)
-    special = [v.URGENT] * few + [v.SPECIALIST_WOUND] * few + [v.CASE_MANAGEMENT] * few + [v.END_OF_LIFE] * few
-    special += [v.INTEGRATED] * max(1, count // 10)
-    types = tuple([v.NURSING] * (count - len(special)) + special)
-    home = np.array([kind in (v.NURSING, v.INTEGRATED, v.END_OF_LIFE) for kind in types])
-    size = np.clip(rng.lognormal(0, 0.4, count), 0.45, 1.75) * home
-    return Teams(
-        type=types,
-        home=home,
-        weight=size / size.sum(),
-        unscheduled=rng.lognormal(0, 0.3, count),
-        calls=rng.lognormal(0, 0.3, count),
-        no_access=rng.normal(0, 0.5, count),
-        weekend=rng.uniform(0.15, 0.6, count),
-        news=rng.uniform(0.12, 0.60, count),
-        delay=rng.uniform(0.5, 1.8, count),
-    )
-
-
-def share_places(teams: Teams, places: int) -> Ints:
-    """The home team of each place."""
-    edges = np.rint(np.cumsum(teams.weight) * places).astype(np.int64)
-    return np.searchsorted(edges, np.arange(places), side="right").astype(np.int64)
-
-
-def draw_people(rng: np.random.Generator, teams: Teams, team: Ints, arrived: Ints) -> People:
+def draw_people(config: SimulatorConfig, teams: Teams, soul: Ints, team: Ints, arrived: Ints) -> People:
     """One person for each entry of `team`, referred to it on the day `arrived`."""
-    count = len(team)
-    age = np.clip(rng.normal(77, 12, count), 18, 104)
-    age = np.where(rng.random(count) < CHILDREN, rng.uniform(2, 17, count), age)
-    frailty = _frailty(rng, age, team, teams)
-    conditions = rng.poisson(1.5 + 0.7 * frailty)
-    from_hospital = rng.random(count) < 0.35
-    wound = rng.random(count) < 0.4
-    in_care_home = (rng.random(count) < 0.06 + 0.05 * frailty) & (age >= 65)
+    terms = config.people
+    own = facts(config.seed, "person", soul)
+    age = np.clip(terms.age.mean + terms.age.spread * own.normal("age"), terms.age.least, terms.age.most)
+    age = np.where(own.happens("child", terms.children), own.whole("child's age", 2, 17), age)
+    dying = np.isin(team, teams.of_type(v.END_OF_LIFE))
+    frailty = _frailty(terms.frailty, own, age, dying)
+    care_home = own.happens("care home", np.array(terms.care_home)[frailty]) & (age >= 65)
+    wound = own.happens("wound", terms.wound)
+    others = _poisson(own.uniform("conditions"), np.array(terms.other_conditions)[frailty])
+    from_hospital = own.happens("from hospital", terms.from_hospital)
+    nursing = own.whole("nursing home", 1, 3)
+    lung_disease = own.happens("lung disease", terms.lung_disease)
     return People(
+        soul=soul,
         team=team,
-        second_team=_second_team(rng, teams, wound, conditions),
+        second_team=_second_team(own, teams, wound, others),
         arrived=arrived,
         age=age,
-        sex=(rng.random(count) < 0.58).astype(np.int64),
-        decile=rng.integers(1, 11, count),
+        sex=own.happens("sex", terms.women).astype(np.int64),
+        decile=own.whole("decile", 1, 11),
         frailty=frailty,
-        conditions=conditions,
-        eagerness=rng.normal(0, 0.4, count),
-        visit_rate=rng.choice(np.array(VISITS_PER_DAY), count, p=np.array(VISIT_SHARES)),
-        news=0.8 + 0.4 * frailty + rng.normal(0, 0.6, count),
-        weight=np.where(age < 18, 12 + 2.5 * age, rng.normal(72, 14, count).clip(38, 150)),
-        waterlow=12 + 2 * frailty + rng.normal(0, 3, count),
+        heart_failure=own.happens("heart failure", terms.heart_failure),
+        lung_disease=lung_disease,
+        catheter=own.happens("catheter", terms.catheter),
         wound=wound,
-        prior=rng.poisson(0.5 * np.exp(0.35 * (frailty - 1))) + from_hospital,
+        care_home=care_home,
+        others=others,
+        eagerness=terms.eagerness * own.normal("eagerness"),
+        visit_rate=np.array(terms.visits_per_day)[own.pick("visits", terms.visit_shares)],
+        usual=_usual(config, own, age, frailty, lung_disease),
+        prior=_prior(terms.prior_admissions, own, frailty) + from_hospital,
         from_hospital=from_hospital,
-        accommodation=np.where(in_care_home, rng.integers(1, 3, count), 0),
-        carer=rng.random(count) < 0.3,
-        clinic=(rng.random(count) < 0.12) & (frailty <= 1) & ~in_care_home,
+        dying=dying,
+        accommodation=np.where(care_home, nursing, 0),
+        carer=own.happens("carer", terms.carer),
+        clinic=own.happens("clinic", terms.clinic) & (frailty <= 1) & ~care_home,
     )
 
 
-def _frailty(rng: np.random.Generator, age: Floats, team: Ints, teams: Teams) -> Ints:
+def _prior(mean: float, own: Facts, frailty: Ints) -> Ints:
+    return _poisson(own.uniform("prior"), mean * np.exp(0.35 * (frailty - 1)))
+
+
+def _poisson(draw: Floats, mean: Floats) -> Ints:
+    """Poisson counts by inversion, up to 8."""
+    chance = np.exp(-mean)
+    upto, count = chance.copy(), np.zeros(len(draw), dtype=np.int64)
+    for number in range(1, 9):
+        count += draw > upto
+        chance = chance * mean / number
+        upto += chance
+    return count
+
+
+def _frailty(shares: list[float], own: Facts, age: Floats, dying: Flags) -> Ints:
     """Four levels, shifted with age, and up in the end of life team."""
-    level = rng.choice(4, len(age), p=np.array(FRAILTY_SHARES))
-    shift = rng.random(len(age))
-    older = (age > 82) & (shift < 0.25)
-    younger = (age < 68) & (shift < 0.30)
-    dying = np.isin(team, teams.of_type(v.END_OF_LIFE)) & (shift > 0.4)
-    return np.clip(level + older - younger + dying, 0, 3).astype(np.int64)
+    level, shift = own.pick("frailty", shares), own.uniform("frailty with age")
+    older, younger = (age > 82) & (shift < 0.25), (age < 68) & (shift < 0.30)
+    return np.clip(level + older - younger + (dying & (shift > 0.4)), 0, 3).astype(np.int64)
 
 
-def _second_team(rng: np.random.Generator, teams: Teams, wound: Flags, conditions: Ints) -> Ints:
+def _second_team(own: Facts, teams: Teams, wound: Flags, others: Ints) -> Ints:
     """A wound team for one in four with a wound, case management for one in five with many conditions."""
-    draw, which = rng.random(len(wound)), rng.random(len(wound))
+    draw, which = own.uniform("second team"), own.uniform("which second team")
     wounds, managed = teams.of_type(v.SPECIALIST_WOUND), teams.of_type(v.CASE_MANAGEMENT)
-    second = np.where((conditions >= 3) & (draw < 0.2), managed[(which * len(managed)).astype(int)], -1)
+    second = np.where((others >= 3) & (draw < 0.2), managed[(which * len(managed)).astype(int)], -1)
     return np.where(wound & (draw > 0.75), wounds[(which * len(wounds)).astype(int)], second)
+
+
+def _usual(config: SimulatorConfig, own: Facts, age: Floats, frailty: Ints, lung_disease: Flags) -> Floats:
+    """Each person's usual readings: lower saturation with lung disease, children's weights, Waterlow by frailty."""
+    terms = [config.readings[name] for name in READINGS]
+    usual = np.stack(
+        [one.usual + one.spread * own.normal(name) for name, one in zip(READINGS, terms, strict=True)], axis=1
+    )
+    usual[:, SATURATION] -= 2.5 * lung_disease
+    usual[:, KILOGRAMS] = np.where(age < 18, 12 + 2.5 * age, np.clip(usual[:, KILOGRAMS], 40, 150))
+    usual[:, WATERLOW] += 2 * frailty
+    return usual
+
+
+def traits_of(config: SimulatorConfig, course: Course, people: People) -> Traits:
+    terms, own = config.course, facts(config.seed, "susceptibility", people.soul)
+    level = people.frailty - 1.0
+    columns = []
+    for name, illness in terms.illnesses.items():
+        rate = illness.onset * np.exp(illness.frailty * level + terms.susceptibility * own.normal(name))
+        for trait, condition in terms.conditions.items():
+            if condition.illness == name:
+                rate = rate * np.where(getattr(people, trait), condition.present, condition.absent)
+        columns.append(rate)
+    log = terms.emergency
+    burden = log.conditions * (people.conditions - 2) + log.deprivation * (people.decile - 5.5)
+    hazard = np.exp(log.frailty * level + burden + log.age * (people.age - 77) / 12)
+    dies = np.exp(terms.death_frailty * level)
+    return Traits(np.stack(columns, axis=1), hazard, dies, np.array(terms.hospital.death)[people.frailty])
+
+
+def first_shares(config: SimulatorConfig, course: Course, people: People, settled: Flags) -> Floats:
+    """The chances of each person's first state: for newcomers, and for those `settled` on the caseload long ago."""
+    early = course.first[:-1]
+    shares = np.zeros((len(people), len(course)))
+    stable, home, later = config.course.settled
+    shares[settled, STABLE], shares[settled, NEWLY_HOME], shares[settled, NEWLY_HOME + 1] = stable, home, later
+    shares[np.ix_(settled, early)] = (1 - stable - home - later) / len(early)
+    new, back = ~settled & ~people.from_hospital, ~settled & people.from_hospital
+    shares[new, STABLE], shares[np.ix_(new, early)] = 0.85, 0.15 / len(early)
+    shares[back, NEWLY_HOME], shares[back, NEWLY_HOME + 1] = 0.7, 0.3
+    last = course.first[-1]
+    shares[people.dying] = 0
+    shares[np.ix_(people.dying, np.array([last, last + 1]))] = 0.8, 0.2
+    return shares

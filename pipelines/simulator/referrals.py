@@ -1,26 +1,31 @@
-"""Referrals: one for each person on the caseload, and short second ones to an urgent team."""
+"""Referrals: one for each person on the caseload, and one for each service that was called in."""
 
 from dataclasses import dataclass
-from datetime import date
 
 import numpy as np
 
+from pipelines.simulator import places as p
 from pipelines.simulator import vocabulary as v
 from pipelines.simulator.calendar import DAY, HOUR, NONE, moment
-from pipelines.simulator.chance import keyed
+from pipelines.simulator.chance import Ints, facts
+from pipelines.simulator.delays import reported_after
 from pipelines.simulator.hospital import Stays
-from pipelines.simulator.journal import Journal
-from pipelines.simulator.people import Flags, Ints, Teams
+from pipelines.simulator.people import People
+from pipelines.simulator.places import Journal, World
+from pipelines.simulator.written import days_to_write
 
-EPISODE_GAP = 5
-URGENT_CLOSES_AFTER = 6
-URGENT_SHARE = 0.6
+SERVICE_NUMBERS = 50_000_000
+"""The first printed number of a referral to a service; the people's main ones count from 0."""
+SERVICE_TEAMS = (v.URGENT, v.INTERMEDIATE, v.HOSPITAL_AT_HOME, v.END_OF_LIFE)
+"""By kind of service."""
+USUAL, BY_DEATH, MOVED = range(3)
+"""Why a referral ended."""
 
 
 @dataclass(frozen=True)
 class Referrals:
-    """By referral number; the first are the people's main ones, in the order of the people. Moments are local seconds;
-    NONE where a referral stays open."""
+    """The first are the people's main ones, in the order of the people. Moments are local seconds; NONE where a
+    referral stays open."""
 
     person: Ints
     team: Ints
@@ -29,7 +34,9 @@ class Referrals:
     recorded: Ints
     closed: Ints
     closed_recorded: Ints
-    by_death: Flags
+    ending: Ints
+    number: Ints
+    """The printed identifier; reuse is a fault."""
 
     def __len__(self) -> int:
         return len(self.person)
@@ -43,88 +50,94 @@ class Deaths:
     recorded: Ints
 
 
-def make_deaths(journal: Journal, stays: Stays, start: date, rng: np.random.Generator) -> Deaths:
+def make_deaths(world: World, journal: Journal, people: People, stays: Stays) -> Deaths:
     """A death in hospital is at the end of its stay."""
     person, day = journal.deaths["person"], journal.deaths["day"]
-    count = len(journal.people)
+    start, count = world.config.start, len(people)
+    own = facts(world.config.seed, "death", people.soul[person])
     at, recorded = np.full(count, NONE), np.full(count, NONE)
-    at[person] = moment(start, day, rng.integers(7 * HOUR, 23 * HOUR, len(day)))
+    at[person] = moment(start, day, own.whole("hour", 7 * HOUR, 23 * HOUR))
     at[stays.person[stays.died]] = stays.discharged[stays.died]
-    known = day + rng.geometric(0.35, len(day)).clip(1, 10)
-    recorded[person] = moment(start, known, rng.integers(8 * HOUR, 18 * HOUR, len(day)))
+    known = day + 1 + reported_after(world.config.delays, own, world.config.delays.death_scale)
+    recorded[person] = moment(start, known, own.whole("told", 8 * HOUR, 18 * HOUR))
     return Deaths(at, recorded)
 
 
-def make_main(journal: Journal, deaths: Deaths, start: date, rng: np.random.Generator) -> Referrals:
-    """Each person's main referral. One discharge in twenty is dated back: recorded one to four weeks later."""
-    people = journal.people
-    count = len(people)
-    received = moment(start, people.arrived, rng.integers(9 * HOUR, 15 * HOUR, count))
-    closed, closed_recorded = deaths.at.copy(), deaths.recorded + rng.integers(0, 3 * HOUR, count)
-    closed_recorded[deaths.at == NONE] = NONE
+def make_referrals(world: World, journal: Journal, people: People, deaths: Deaths) -> Referrals:
+    main = _main(world, journal, people, deaths)
+    services = _services(world, journal, people, main)
+    names = ("person", "team", "second_team", "received", "recorded", "closed", "closed_recorded", "ending", "number")
+    return Referrals(**{name: np.concatenate([main[name], services[name]]) for name in names})
+
+
+def _main(world: World, journal: Journal, people: People, deaths: Deaths) -> dict[str, Ints]:
+    """Each person's main referral; some discharges are dated back: recorded one to four weeks later."""
+    count, start = len(people), world.config.start
+    own = facts(world.config.seed, "referral", people.soul)
+    received = moment(start, people.arrived, own.whole("hour", 9 * HOUR, 15 * HOUR))
+    told = deaths.recorded + own.whole("closed after death", 0, 3 * HOUR)
+    closed, closed_recorded = deaths.at.copy(), np.where(deaths.at == NONE, NONE, told)
+    ending = np.where(deaths.at == NONE, USUAL, BY_DEATH)
     left, day = journal.discharges["person"], journal.discharges["day"]
-    closed[left] = moment(start, day, rng.integers(16 * HOUR, 17 * HOUR, len(day)))
-    late = np.where(rng.random(len(day)) < 0.05, rng.integers(7, 31, len(day)), rng.integers(0, 3, len(day)))
-    closed_recorded[left] = moment(start, day + late, rng.integers(17 * HOUR, 20 * HOUR, len(day)))
-    by_death = deaths.at != NONE
-    by_death[left] = False
-    recorded = received + rng.integers(5 * 60, 3 * HOUR, count)
-    return Referrals(
-        np.arange(count), people.team, people.second_team, received, recorded, closed, closed_recorded, by_death
-    )
+    leaving = own[left]
+    closed[left] = moment(start, day, leaving.whole("left", 16 * HOUR, 17 * HOUR))
+    back_dated = leaving.happens("back-dated", world.config.delays.back_dated)
+    late = np.where(back_dated, leaving.whole("weeks late", 7, 31), leaving.whole("days late", 0, 3))
+    closed_recorded[left] = moment(start, day + late, leaving.whole("told", 17 * HOUR, 20 * HOUR))
+    ending[left] = np.where(journal.discharges["moved"] == 1, MOVED, USUAL)
+    return {
+        "person": np.arange(count),
+        "team": people.team,
+        "second_team": people.second_team,
+        "received": received,
+        "recorded": received + own.whole("recorded", 5 * 60, 3 * HOUR),
+        "closed": closed,
+        "closed_recorded": closed_recorded,
+        "ending": ending,
+        "number": np.arange(count),
+    }
 
 
-@dataclass(frozen=True)
-class Episodes:
-    """Runs of unscheduled visits that went through an urgent team; days of the first and last visit."""
-
-    person: Ints
-    first: Ints
-    last: Ints
-
-
-def urgent_episodes(journal: Journal, seed: int) -> Episodes:
-    """Visits of one person no more than `EPISODE_GAP` days apart are one episode. An episode's referral is closed
-    `URGENT_CLOSES_AFTER` days after the last visit, so it tells nothing of what comes later."""
-    asked = journal.contacts["kind"] == v.UNSCHEDULED
-    person, day = journal.contacts["person"][asked], journal.contacts["day"][asked]
-    order = np.lexsort((day, person))
-    person, day = person[order], day[order]
-    begins = np.ones(len(day), dtype=bool)
-    begins[1:] = (np.diff(person) != 0) | (np.diff(day) > EPISODE_GAP)
-    first = np.flatnonzero(begins)
-    last = np.append(first[1:], len(day))[: len(first)] - 1
-    chosen = keyed(seed, person[first], day[first]) < URGENT_SHARE
-    return Episodes(person[first][chosen], day[first][chosen], day[last][chosen])
-
-
-def make_urgent(
-    episodes: Episodes, people_team: Ints, teams: Teams, start: date, rng: np.random.Generator
-) -> Referrals:
-    """The urgent team's referrals, received early on the episode's first day."""
-    urgent = teams.of_type(v.URGENT)
-    count = len(episodes.person)
-    received = moment(start, episodes.first, rng.integers(7 * HOUR, 8 * HOUR, count))
-    closed = moment(start, episodes.last + URGENT_CLOSES_AFTER, rng.integers(12 * HOUR, 17 * HOUR, count))
-    return Referrals(
-        person=episodes.person,
-        team=urgent[people_team[episodes.person] % len(urgent)],
-        second_team=np.full(count, -1),
-        received=received,
-        recorded=received + rng.integers(60, HOUR // 2, count),
-        closed=closed,
-        closed_recorded=closed + rng.integers(0, 3, count) * DAY + 600,
-        by_death=np.zeros(count, dtype=bool),
-    )
+def _services(world: World, journal: Journal, people: People, main: dict[str, Ints]) -> dict[str, Ints]:
+    """Open until their time is over, or the main referral is. Urgent response is told of when the first of its visits
+    is written up; the others are opened when something was written up or the person came home, and told at once."""
+    log = {name: journal.services[name] for name in ("person", "kind", "first", "last")}
+    person, kind, first, start = log["person"], log["kind"], log["first"], world.config.start
+    own = facts(world.config.seed, "service", people.soul[person], first, kind)
+    early, late = own.whole("early", 7 * HOUR, 8 * HOUR), own.whole("late", 18 * HOUR, 20 * HOUR)
+    received = moment(start, first, np.where(kind == p.URGENT, early, late))
+    wait = np.where(kind == p.URGENT, _first_written(world, journal, people, len(person)) - first, 0)
+    over = moment(start, log["last"], own.whole("closed", 12 * HOUR, 17 * HOUR))
+    cut_short = (main["closed"][person] != NONE) & (main["closed"][person] < over)
+    told = over + own.whole("days late", 0, 3) * DAY + 600
+    return {
+        "person": person,
+        "team": _service_team(world, people, person, kind),
+        "second_team": np.full(len(person), -1),
+        "received": received,
+        "recorded": received + wait * DAY + own.whole("recorded", 60, HOUR // 2),
+        "closed": np.where(cut_short, np.maximum(main["closed"][person], received), over),
+        "closed_recorded": np.where(cut_short, np.maximum(main["closed_recorded"][person], received + DAY), told),
+        "ending": np.where(cut_short, main["ending"][person], USUAL),
+        "number": SERVICE_NUMBERS + np.arange(len(person)),
+    }
 
 
-def find_episode(episodes: Episodes, person: Ints, day: Ints) -> Ints:
-    """The episode in which each visit falls, -1 for none."""
-    span = 1 << 15
-    starts = episodes.person * span + episodes.first
-    at = np.searchsorted(starts, person * span + day, side="right") - 1
-    safe = np.maximum(at, 0)
-    if len(starts) == 0:
-        return np.full(len(person), -1)
-    inside = (at >= 0) & (episodes.person[safe] == person) & (day <= episodes.last[safe])
-    return np.where(inside, at, -1)
+def _first_written(world: World, journal: Journal, people: People, services: int) -> Ints:
+    """By service, the day on which the first of its unscheduled visits is written up."""
+    service, day, person = (journal.contacts[name] for name in ("service", "day", "person"))
+    visits = np.flatnonzero((journal.contacts["kind"] == v.UNSCHEDULED) & (service >= 0))
+    written = day[visits] + days_to_write(world, people, person[visits], day[visits])
+    first = np.full(services, np.iinfo(np.int64).max)
+    np.minimum.at(first, service[visits], written)
+    return first
+
+
+def _service_team(world: World, people: People, person: Ints, kind: Ints) -> Ints:
+    """Each service's team for the people of each home team."""
+    team = np.zeros(len(person), dtype=np.int64)
+    for number, code in enumerate(SERVICE_TEAMS):
+        own = world.teams.of_type(code)
+        rows = kind == number
+        team[rows] = own[people.team[person[rows]] % len(own)]
+    return team

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipelines.simulator.calendar import DAY, NONE
-from pipelines.simulator.people import Flags, Floats, Ints
+from pipelines.simulator.chance import Flags, Floats, Ints
 
 _EARLIEST = NONE // 2
 
@@ -50,7 +50,7 @@ class Sheet:
         return Sheet(self.name, *columns, taken, self.is_parent_of)
 
     def in_order(self) -> "Sheet":
-        return self.take(np.argsort(self.recorded, kind="stable"))
+        return self.take(np.lexsort((self.key, self.recorded)))
 
     def table(self, which: Ints | slice) -> pa.Table:
         """The rows `which` as text, columns in order."""

@@ -1,7 +1,8 @@
 """Writing a simulated trust's folder: all of it or nothing."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -14,7 +15,7 @@ from pipelines.simulator.calendar import DAY, EPOCH, NONE
 from pipelines.simulator.community import contact_sheets, referral_sheets
 from pipelines.simulator.config import SimulatorConfig
 from pipelines.simulator.extracts import plan_extracts, write_extracts
-from pipelines.simulator.faults import duplicate_rows
+from pipelines.simulator.faults import duplicate_rows, stop_feed
 from pipelines.simulator.patients import identity_sheet, patient_sheets
 from pipelines.simulator.sheet import Sheet
 from pipelines.simulator.trust import Trust, build_trust
@@ -45,38 +46,50 @@ def simulate(config: SimulatorConfig, folder: Path, progress: Progress | None = 
     The same configuration gives the same bytes. A simulated trust that stands there already is replaced; ConfigError
     where `folder` holds anything else. `progress` is told what is being done and the share of it that is done.
     """
+    tell: Progress = progress or (lambda _what, _share: None)
+    with replaced(folder) as aside:
+        return _write(config, aside, tell)
+
+
+@contextmanager
+def replaced(folder: Path) -> Iterator[Path]:
+    """A folder aside to write to, which takes the place of `folder` when all has been written. ConfigError where
+    `folder` holds anything but a simulated trust."""
     folder = folder.resolve()
     _check_target(folder)
-    tell: Progress = progress or (lambda _what, _share: None)
     aside = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
-        summary = _write(config, aside, tell)
+        yield aside
         shutil.rmtree(folder, ignore_errors=True)
         aside.rename(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return summary
 
 
 def _write(config: SimulatorConfig, folder: Path, tell: Progress) -> Summary:
     trust = build_trust(config, lambda share: tell("living", share))
-    files = write_extracts(config, lay_out(trust), folder, lambda share: tell("writing", share))
-    write_truth(trust, folder / "truth")
-    (folder / CONFIG_FILE).write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    quiet = trust.records.world.changes.quiet
+    files = write_extracts(config, lay_out(trust), folder, quiet, lambda share: tell("writing", share))
+    write_truth(trust.records, folder / "truth")
+    write_config(config, folder)
     return _summary(trust, files)
+
+
+def write_config(config: SimulatorConfig, folder: Path) -> None:
+    text = config.model_dump_json(indent=1, by_alias=True)
+    (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
 
 
 def lay_out(trust: Trust) -> dict[str, Sequence[Sheet]]:
     """The files of each feed, with all their rows."""
-    people, referrals, contacts, acute, identity, again = map(np.random.default_rng, trust.rows.spawn(6))
-    csds = [*patient_sheets(trust, people), *referral_sheets(trust, referrals), *contact_sheets(trust, contacts)]
-    faults = trust.config.faults
+    world = trust.records.world
+    csds = [*patient_sheets(trust), *referral_sheets(trust), *contact_sheets(trust)]
     return {
-        "csds": [duplicate_rows(sheet, faults, again).in_order() for sheet in csds],
-        "hospital": acute_sheets(trust, acute),
-        "identity": [identity_sheet(trust, identity)],
+        "csds": [stop_feed(duplicate_rows(sheet, world).in_order(), world) for sheet in csds],
+        "hospital": acute_sheets(trust),
+        "identity": [identity_sheet(trust)],
     }
 
 
@@ -96,15 +109,21 @@ def _check_target(folder: Path) -> None:
 
 
 def _summary(trust: Trust, files: int) -> Summary:
-    cut = plan_extracts(trust.config)[-1].before
-    contacts, stays = trust.contacts, trust.stays
-    seen = (contacts.recorded_at < cut) & (contacts.recorded_at != NONE) & ~contacts.deleted
-    config = trust.config
+    config, records = trust.records.world.config, trust.records
+    cut = plan_extracts(config)[-1].before
+    contacts, stays = trust.contacts, records.stays
+    seen = (contacts.recorded_at < cut) & (contacts.recorded_at != NONE) & (contacts.deleted_at == NONE)
     begun = (config.start - EPOCH).days * DAY
+    known = (
+        stays.emergency
+        & stays.reported
+        & (stays.admitted >= begun)
+        & (np.maximum(stays.opened_at, stays.sent_from) < cut)
+    )
     return Summary(
-        people=int((trust.referrals.recorded[: len(trust.people)] < cut).sum()),
+        people=int((records.referrals.recorded[: len(records.people)] < cut).sum()),
         contacts=int(seen.sum()),
-        admissions=int((stays.emergency & (stays.admitted >= begun) & (stays.opened_at < cut)).sum()),
+        admissions=int(known.sum()),
         files=files,
         first_day=config.start,
         last_day=config.last_day,

@@ -25,7 +25,7 @@ def run(monkeypatch, capsys, *words):
 def changed(small_config, tmp_path, **changes):
     """The small trust's configuration with other values, and a workspace of its own."""
     raw = yaml.safe_load(small_config.read_text()) | {"workspace": str(tmp_path / "workspace")} | changes
-    for name in ("features", "sources"):
+    for name in ("features", "sources", "worlds"):
         (tmp_path / name).symlink_to(small_config.parent / name)
     path = tmp_path / "other.yaml"
     path.write_text(yaml.safe_dump(raw, sort_keys=False))
@@ -116,7 +116,7 @@ def test_an_extract_with_nothing_in_it_does_not_make_a_feed_fresh(copied):
 
 
 def test_a_model_refuses_a_catalogue_that_means_something_else(copied, tmp_path, small_config):
-    for name in ("features", "sources"):
+    for name in ("features", "sources", "worlds"):
         shutil.copytree(small_config.parent / name, tmp_path / "configs" / name)
     catalogue = tmp_path / "configs" / "features" / "community.yaml"
     catalogue.write_text(catalogue.read_text().replace("code = 'news2'", "code = 'pain'"))

@@ -116,7 +116,7 @@ def test_the_period_and_columns_that_a_cut_reads_are_all_that_it_needs(world):
     config, as_of, *_ = world
     history, short = Service(config).history, load_catalogue(SHORT, "test")
     whole = history.read(known_by=as_of)
-    parts = [looked_at(history, config, short, as_of, bucket) for bucket in range(history.buckets)]
+    parts = [looked_at(history, config, short, as_of, [as_of], bucket) for bucket in range(history.buckets)]
     assert sum(part["contacts"].num_rows for part in parts) < whole["contacts"].num_rows
     assert parts[0]["contacts"].num_columns < whole["contacts"].num_columns
     with opened(config.run) as over:

@@ -8,16 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from pydantic import ValidationError
-from sklearn.metrics import roc_auc_score
+from worlds import small_world, without_faults
 
 from features.errors import ConfigError
-from pipelines.simulator import Faults, SimulatorConfig, Summary, simulate
-from pipelines.simulator.filter import beliefs, make_cuts
+from pipelines.simulator import Summary, simulate
 from pipelines.simulator.trust import build_trust
 from pipelines.simulator.truth import days_table
 
-SMALL = SimulatorConfig(places=300, days=120, daily_drops=4, truth_days=30)
+SMALL = small_world(places=300, days=120, daily_drops=4, truth_days=30, start="2024-07-01")
 PARENTS = {
     "CYP002": ("CYP001", "LocalPatientID"),
     "CYP003": ("CYP001", "LocalPatientID"),
@@ -32,6 +30,8 @@ PARENTS = {
     "CYP611": ("CYP202", "CareActivityID"),
     "CYP612": ("CYP202", "CareActivityID"),
 }
+EARLIER = 50_000_000
+"""From here on, printed numbers of stays before the referral (and of what led to an admission)."""
 RECORDED = {"APC": "RECORDED_DATETIME", "AE": "RECORDED_DATETIME"}
 
 
@@ -87,7 +87,8 @@ def test_the_summary_counts_what_is_in_the_files(written: tuple[Path, Summary]) 
     folder, summary = written
     assert summary.files == len(list(folder.rglob("*.csv")))
     people = pd.concat([read(path) for path in folder.rglob("CYP001.csv")])
-    assert summary.people == people["LocalPatientID"].nunique()
+    own = people[people["LocalPatientID"] < "P5"]  # the others are second numbers of the same people
+    assert summary.people == own["LocalPatientID"].nunique()
     stays = pd.concat([read(path) for path in folder.rglob("APC.csv")])
     emergency = stays[stays["ADMIMETH"].isin(["21", "22", "24", "2A", "2D", "28"])]
     assert summary.admissions == emergency.loc[emergency["ADMIDATE"] >= "2024-07-01", "PROVSPNO"].nunique()
@@ -131,8 +132,11 @@ def test_hospital_drops_hold_what_was_recorded_since_the_one_before(folder: Path
     for path, before, cut in submissions(folder):
         for name, column in RECORDED.items():
             hospital = Path(str(path).replace("csds", "hospital")) / f"{name}.csv"
-            recorded = pd.to_datetime(read(hospital)[column])
-            assert ((recorded >= before) & (recorded < cut)).all()
+            rows = read(hospital)
+            recorded = pd.to_datetime(rows[column])
+            assert (recorded < cut).all()
+            number = rows[{"APC": "PROVSPNO", "AE": "AEKEY"}[name]].str[1:].astype(int)
+            assert (recorded[number < EARLIER] >= before).all(), "others are sent when the person is referred"
 
 
 def test_parents_in_a_drop_are_the_latest_known_and_needed(folder: Path) -> None:
@@ -152,7 +156,8 @@ def test_planned_visits_are_known_before_and_settled_after(folder: Path) -> None
     contacts = contacts.drop_duplicates().sort_values("Recorded_DateTime", kind="stable")
     status = contacts["AttendanceStatus"].str.lstrip("0")
     planned = contacts[(status == "") & (contacts["AttendanceStatus"] != "") & (contacts["Record_Deleted"] == "")]
-    assert (planned["Recorded_DateTime"] < planned["Contact_Date"] + "T" + planned["Contact_Time"]).all()
+    in_time = planned["Recorded_DateTime"] < planned["Contact_Date"] + "T" + planned["Contact_Time"]
+    assert in_time.mean() > 0.95, "only the four days on which the feed stops may be told of later"
     past = planned[planned["Contact_Date"] < "2024-10-01"]
     settled = contacts.groupby(["CareContactID", "ServiceRequestID"])["Recorded_DateTime"].agg(["min", "max"])
     outcome = past.join(settled, on=["CareContactID", "ServiceRequestID"])
@@ -189,7 +194,7 @@ def test_every_patient_has_a_name_in_the_index(folder: Path) -> None:
 
 def test_teams_are_unequal_and_people_are_on_several(folder: Path) -> None:
     services = read(history(folder, "csds") / "CYP102.csv")
-    assert {"12", "14", "19", "43", "45", "51"} == set(services["TeamType"])
+    assert {"12", "14", "19", "43", "45", "49", "51", "53"} == set(services["TeamType"])
     sizes = services[services["TeamType"] == "12"].groupby("TeamID_Local")["ServiceRequestID"].nunique()
     assert sizes.max() > 1.5 * sizes.min()
     referrals = read(history(folder, "csds") / "CYP101.csv").drop_duplicates(["ServiceRequestID", "LocalPatientID"])
@@ -201,47 +206,96 @@ def test_truth_covers_the_last_cuts(folder: Path) -> None:
     days = pd.read_parquet(folder / "truth/days.parquet")
     assert days["date"].nunique() == SMALL.truth_days
     assert days["date"].max() == SMALL.last_day
-    assert 0.006 < days["p9"].mean() < 0.02
-
-
-def test_risks_agree_with_what_happened() -> None:
-    """Both the risk from the true state and the best that could be known, with sums clustered by person."""
-    config = SimulatorConfig(places=3000, days=100, truth_days=60)
-    trust = build_trust(config, lambda _share: None)
-    days = days_table(trust).to_pandas()
-    begins = (pd.to_datetime(days["date"]) + pd.Timedelta(hours=6)).astype("datetime64[s]").astype("int64")
-    person = days["local_patient_id"].str[1:].astype(int).to_numpy()
-    emergency = np.flatnonzero(trust.stays.emergency)
-    order = emergency[np.lexsort((trust.stays.admitted[emergency], trust.stays.person[emergency]))]
-    span = 1 << 34
-    keys = trust.stays.person[order] * span + trust.stays.admitted[order]
-    window = [np.searchsorted(keys, person * span + begins + shift) for shift in (0, 9 * 86_400)]
-    happened = window[1] > window[0]
-    assert 0.006 < happened.mean() < 0.02
-    for risk in ("p9", "p9_filter"):
-        by_person = pd.Series(happened - days[risk]).groupby(person).sum()
-        assert abs(by_person.sum()) < 3 * np.sqrt((by_person**2).sum()), risk
-    true, filtered = (roc_auc_score(happened, days[risk]) for risk in ("p9", "p9_filter"))
-    assert 0.70 < filtered < true - 0.05 < 0.92
-
-
-def test_the_filter_believes_each_state_as_often_as_it_is_true() -> None:
-    trust = build_trust(SimulatorConfig(places=3000, days=150, seed=4), lambda _share: None)
-    cuts = make_cuts(trust)
-    belief = beliefs(trust, cuts)
-    late = cuts.day >= trust.config.first_truth_day
-    assert np.allclose(belief.sum(axis=1), 1)
-    for state in range(4):
-        surplus = pd.Series((cuts.state[late] == state) - belief[late, state]).groupby(cuts.person[late]).sum()
-        assert abs(surplus.sum()) < 3 * np.sqrt((surplus**2).sum()), state
+    assert 0.008 < days["p9"].mean() < 0.025
 
 
 def test_faults_leave_the_world_as_it_was() -> None:
-    quiet = SMALL.model_copy(update={"faults": Faults.none()})
-    usual = SMALL.model_copy(update={"faults": Faults(news_stop_days=0)})
-    tables = [days_table(build_trust(config, lambda _share: None)) for config in (quiet, usual)]
-    true = ["local_patient_id", "date", "team_id", "state", "hazard", "p9"]
-    assert tables[0].select(true).equals(tables[1].select(true))
+    usual = SMALL.model_copy(update={"faults": SMALL.faults.model_copy(update={"vital_signs_stop_days": 0})})
+    worlds = [build_trust(config, lambda _share: None) for config in (without_faults(SMALL), usual)]
+    tables = [days_table(world.records) for world in worlds]
+    assert tables[0].equals(tables[1])
+    reported = [world.records.stays.reported for world in worlds]
+    assert reported[0].all()
+    assert not reported[1].all()
+
+
+def test_stays_out_of_the_area_are_in_the_truth_and_in_no_file(tmp_path: Path) -> None:
+    config = SMALL.model_copy(update={"faults": SMALL.faults.model_copy(update={"out_of_area": 0.5})})
+    simulate(config, tmp_path / "trust")
+    admissions = pd.read_parquet(tmp_path / "trust/truth/admissions.parquet")
+    assert 0.4 < (~admissions["reported"]).mean() < 0.6
+    assert admissions["known_at"].isna().eq(~admissions["reported"]).all()
+    stays = pd.concat([read(path) for path in (tmp_path / "trust").rglob("APC.csv")])
+    moments = stays["ADMIDATE"] + "T" + stays["ADMITIME"]
+    hidden = admissions.loc[~admissions["reported"], "admitted_at"].dt.strftime("%Y-%m-%dT%H:%M")
+    assert hidden.isin(moments).mean() < 0.05
+
+
+def test_a_feed_that_stops_brings_everything_afterwards(tmp_path: Path) -> None:
+    config = SMALL.model_copy(update={"daily_drops": 40})
+    stop = build_trust(config, lambda _share: None).records.world.changes.feed_stop
+    simulate(config, tmp_path / "trust")
+    days = {
+        int((date.fromisoformat(path.name) - config.start).days) for path in (tmp_path / "trust/daily/csds").iterdir()
+    }
+    expected = set(range(config.first_cut + 1, config.days + 1)) - set(range(stop.start + 1, stop.stop))
+    assert days == expected
+    sizes = {
+        day: len(read(tmp_path / "trust/daily/csds" / str(config.date_of(day)) / "CYP201.csv")) for day in sorted(days)
+    }
+    assert sizes[stop.stop] > 2 * np.median(list(sizes.values()))
+    assert len(list((tmp_path / "trust/daily/hospital").iterdir())) == 40
+
+
+def test_one_team_becomes_part_of_another() -> None:
+    config = small_world(places=300, days=120, practice={"merger_at": 0.5})
+    trust = build_trust(config, lambda _share: None)
+    changes, contacts = trust.records.world.changes, trust.contacts
+    day = contacts.day_from(trust.records.world.epoch_day)
+    merged = contacts.team == changes.merged
+    assert (day[merged] < changes.merger).all()
+    before, after = ((contacts.team == changes.into) & (day < changes.merger)), (contacts.team == changes.into)
+    assert after.sum() - before.sum() > 1.2 * before.sum()
+
+
+def test_a_code_that_dies_and_a_template_that_drops_the_total(tmp_path: Path) -> None:
+    config = small_world(places=400, days=120, practice={"pain_code_dies_at": 0.5, "template_at": 0.5}, daily_drops=0)
+    simulate(config, tmp_path / "trust")
+    folder = history(tmp_path / "trust", "csds")
+    acts = read(folder / "CYP202.csv").merge(
+        read(folder / "CYP201.csv").drop_duplicates("CareContactID", keep="last"), on="CareContactID"
+    )
+    old, new = (acts["CodedObservation"] == code for code in ("225908003", "1153364009"))
+    middle = str(config.date_of(60))
+    assert (acts.loc[old, "Contact_Date"] < middle).all()
+    assert (acts.loc[new, "Contact_Date"] >= middle).all()
+    assert min(old.sum(), new.sum()) > 50
+    late = acts[acts["Contact_Date"] >= middle]
+    totals = late[late["CodedObservation"] == "1104051000000101"].groupby("TeamID_Local").size()
+    breaths = late[late["CodedObservation"] == "86290005"].groupby("TeamID_Local").size()
+    share = (totals.reindex(breaths.index).fillna(0) / breaths)[breaths > 20]
+    assert (share == 0).sum() == 1
+    assert (share.drop(share.idxmin()) > 0.8).all()
+
+
+def test_each_illness_shows_its_own_signs() -> None:
+    """Late heart failure weighs more, infections are hot, and wounds gone septic are found worse."""
+    trust = build_trust(small_world(places=3000, days=80), lambda _share: None)
+    records, names = trust.records, np.array(trust.records.world.course.names)
+    state = names[records.contacts.state[records.activities.contact]]
+    person = records.contacts.person[records.activities.contact]
+
+    def shift(kind: int, column: int, illness: str) -> float:
+        rows = (records.activities.kind == kind) & (state == illness)
+        assert rows.sum() > 15
+        return float((records.activities.value[rows] - records.people.usual[person[rows], column]).mean())
+
+    assert shift(4, 4, "chest_infection 3") > 0.7
+    assert abs(shift(4, 4, "heart_failure 3")) < 0.3
+    assert shift(0, 0, "chest_infection 3") > shift(0, 0, "urine_delirium 3") > 1
+    late_heart = np.isin(state, ("heart_failure 2", "heart_failure 3"))
+    weights = np.isin(records.activities.kind, (7, 8)) & late_heart
+    assert (records.activities.value[weights] - records.people.usual[person[weights], 6]).mean() > 1.5
 
 
 @pytest.fixture
@@ -257,7 +311,7 @@ def test_a_folder_that_holds_something_else_is_refused(occupied: Path) -> None:
 
 
 def test_a_simulated_trust_is_replaced(tmp_path: Path) -> None:
-    tiny = SimulatorConfig(places=50, days=60, daily_drops=1)
+    tiny = small_world(places=50, days=60, daily_drops=1, truth_days=5)
     simulate(tiny, tmp_path / "trust")
     simulate(tiny.model_copy(update={"daily_drops": 0}), tmp_path / "trust")
     assert not (tmp_path / "trust/daily").exists()
@@ -271,17 +325,16 @@ def test_nothing_half_written_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("pipelines.simulator.writing.write_truth", fail)
     with pytest.raises(OSError, match="disc full"):
-        simulate(SimulatorConfig(places=50, days=60), tmp_path / "trust")
+        simulate(small_world(places=50, days=60, truth_days=5), tmp_path / "trust")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_progress_is_told(tmp_path: Path) -> None:
     told: list[tuple[str, float]] = []
-    simulate(SimulatorConfig(places=50, days=60), tmp_path / "trust", lambda what, share: told.append((what, share)))
+    simulate(
+        small_world(places=50, days=60, truth_days=5),
+        tmp_path / "trust",
+        lambda what, share: told.append((what, share)),
+    )
     assert {what for what, _ in told} == {"living", "writing"}
     assert told[-1] == ("writing", 1.0)
-
-
-def test_unknown_settings_are_refused() -> None:
-    with pytest.raises(ValidationError, match="plcaes"):
-        SimulatorConfig.model_validate({"plcaes": 10})

@@ -6,8 +6,9 @@ from functools import cache
 import pandas as pd
 import pyarrow as pa
 import pytest
+from worlds import small_world
 
-from pipelines.simulator import Faults, SimulatorConfig
+from pipelines.simulator import Faults
 from pipelines.simulator.trust import build_trust
 from pipelines.simulator.writing import lay_out
 
@@ -18,7 +19,8 @@ Tables = Mapping[str, pd.DataFrame]
 def tables(fault: str | None, value: float = 0) -> Tables:
     """Every file's rows with one fault alone, or none."""
     faults = Faults.model_validate(Faults.none().model_dump() | ({fault: value} if fault else {}))
-    trust = build_trust(SimulatorConfig(places=200, days=120, faults=faults), lambda _share: None)
+    config = small_world(places=200, days=120, start="2024-07-01", faults=faults.model_dump())
+    trust = build_trust(config, lambda _share: None)
     sheets = [sheet for feed in lay_out(trust).values() for sheet in feed]
     return {sheet.name: as_text(sheet.table(slice(None))) for sheet in sheets}
 
@@ -64,14 +66,14 @@ def calls_before_admission(t: Tables) -> float:
     return float((late >= pd.Timedelta(days=1)).sum() / len(stays))
 
 
-def unseen_news_share(t: Tables) -> float:
-    """Of the team that records least in the middle of the history: the share of its usual rate that is missing."""
+def silent_teams(t: Tables) -> float:
+    """The share of nursing teams that record no vital signs at all for six weeks in the middle of the history."""
     visits = t["CYP202"].merge(t["CYP201"].drop_duplicates("CareContactID"), on="CareContactID", suffixes=("", "_c"))
-    news = visits[visits["CodedObservation"] == "1104051000000101"]
-    week = pd.to_datetime(news["Contact_Date"]).dt.day_of_year // 15
-    counts = news.groupby([news["TeamID_Local"], week]).size().unstack(fill_value=0)
-    usual = counts.loc[counts.median(axis=1) > 5]
-    return float((usual == 0).any(axis=1).mean())
+    breaths = visits[visits["CodedObservation"] == "86290005"]
+    usual = breaths["TeamID_Local"].value_counts()
+    usual = usual[usual > 20]
+    middle = breaths[breaths["Contact_Date"].between("2024-09-05", "2024-10-10")]["TeamID_Local"]
+    return float((~usual.index.isin(middle)).mean())
 
 
 def provider_share_of_missed(t: Tables) -> float:
@@ -107,25 +109,65 @@ def nameless_teams(t: Tables) -> float:
 def bad_units(t: Tables) -> float:
     units = observations(t)["UC_UnitOfMeasurement"]
     given = units[units != ""]
-    return float((~given.isin(["kg", "g", "[lb_av]", "{score}"])).mean())
+    return float((~given.isin(["kg", "g", "[lb_av]", "{score}", "/min", "%", "mm[Hg]", "Cel"])).mean())
+
+
+def without_unit(t: Tables) -> float:
+    values = observations(t)
+    return float((values["UC_UnitOfMeasurement"] == "").mean())
+
+
+def second_numbers(t: Tables) -> float:
+    """Local numbers that were given for a second referral, of all such referrals."""
+    urgent = t["CYP101"][t["CYP101"]["ServiceRequestID"] >= "R5"].drop_duplicates("ServiceRequestID")
+    return float((urgent["LocalPatientID"] >= "P5").mean())
+
+
+def taken_out(t: Tables) -> float:
+    """Held visits that stand deleted on another referral."""
+    contacts = t["CYP201"]
+    wrong = contacts[(contacts["Record_Deleted"] == "Y") & contacts["AttendanceStatus"].isin(["5", "6"])]
+    return len(wrong) / float(contacts["AttendanceStatus"].isin(["5", "6"]).sum())
+
+
+def unreported(t: Tables) -> float:
+    """Admissions that no file has, as the share by which the stays of the simulated time fall short."""
+    stays = t["APC"]
+    now = stays[stays["PROVSPNO"].str[1:].astype(int) < 50_000_000]
+    return 1 - now["PROVSPNO"].nunique() / ALL_STAYS
+
+
+def brought_together(t: Tables) -> float:
+    """The greatest share of a fortnight's contacts that was recorded within one hour."""
+    recorded = pd.to_datetime(t["CYP201"]["Recorded_DateTime"])
+    recorded = recorded[(recorded >= "2024-09-01") & (recorded < "2024-10-29")]
+    return float(recorded.dt.floor("h").value_counts().max() / (len(recorded) / 4))
+
+
+ALL_STAYS = int(tables(None)["APC"].loc[lambda s: s["PROVSPNO"].str[1:].astype(int) < 50_000_000, "PROVSPNO"].nunique())
 
 
 CASES: dict[str, tuple[float, Callable[[Tables], float], float, float]] = {
     "attendance_missing": (0.10, lambda t: (happened(t)["AttendanceStatus"] == "").mean(), 0.07, 0.18),
     "mechanism_missing": (0.10, lambda t: (t["CYP201"]["ConsMechanism"] == "").mean(), 0.09, 0.11),
-    "contact_id_reused": (0.0135, share_of_reused_ids, 0.010, 0.0136),
-    "referral_id_reused": (0.05, referrals_of_two_people, 0.005, 0.06),
+    "contact_id_reused": (0.0135, share_of_reused_ids, 0.010, 0.017),
+    "referral_id_reused": (0.05, referrals_of_two_people, 0.005, 0.12),
     "team_id_missing": (0.10, nameless_teams, 0.05, 0.16),
     "lower_case_practice": (0.19, lambda t: t["CYP002"]["OrgID_GP"].str.islower().mean(), 0.13, 0.25),
     "zero_padding": (0.06, lambda t: t["CYP201"]["AttendanceStatus"].str.len().eq(2).mean(), 0.05, 0.07),
     "code_missing": (0.04, lambda t: (observations(t)["CodedObservation"] == "").mean(), 0.03, 0.05),
+    "unit_missing": (0.40, without_unit, 0.36, 0.5),
+    "recorded_in_error": (0.05, taken_out, 0.01, 0.06),
+    "registered_twice": (0.3, second_numbers, 0.2, 0.4),
+    "out_of_area": (0.3, unreported, 0.15, 0.45),
+    "feed_stop_days": (4, brought_together, 0.15, 0.5),
     "unit_unresolvable": (0.40, bad_units, 0.36, 0.44),
     "duplicate_rows": (0.01, repeated, 0.007, 0.013),
     "duration_zero": (0.03, lambda t: (happened(t)["CareContact_Duration"] == "0").mean(), 0.02, 0.04),
     "duration_999": (0.02, lambda t: (happened(t)["CareContact_Duration"] == "999").mean(), 0.01, 0.03),
     "liaison_call": (0.5, calls_before_admission, 0.15, 0.65),
     "untraced": (0.2, untraced, 0.1, 0.3),
-    "news_stop_days": (60, unseen_news_share, 0.05, 0.5),
+    "vital_signs_stop_days": (60, silent_teams, 0.05, 0.4),
     "outage_days": (4, unsettled, 0.001, 0.02),
     "no_access_as_cancelled": (6, provider_share_of_missed, 0.35, 0.75),
 }
@@ -162,4 +204,4 @@ def test_reused_contact_ids_have_no_activities() -> None:
 def test_traced_people_keep_their_local_id() -> None:
     people = tables("untraced", 0.2)["CYP001"].sort_values("Recorded_DateTime")
     traced = people[people["LocalPatientID"].isin(people.loc[people["NHSNumber_Status"] == "07", "LocalPatientID"])]
-    assert traced.groupby("LocalPatientID")["NHSNumber_Status"].agg(list).map(lambda s: s[:2] == ["07", "01"]).all()
+    assert traced.groupby("LocalPatientID")["NHSNumber_Status"].agg("".join).str.fullmatch("(07)+(01)+").all()
