@@ -20,10 +20,10 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class GateConfig(BaseModel):
     """The limits.
 
-    least_admissions: in the test period; fewer can show nothing. gain_over_rules: with no champion to beat, the low end
-    of the interval of PPV at capacity above the best simple rule's must be more than this. tolerated_loss: against a
-    champion, the low end of the paired interval may lie below its PPV by this share of it, since an equal model that
-    is newer is welcome and one that may be worse is not. expected_over_observed, calibration_slope: lowest and highest.
+    least_admissions: in the test period; fewer can show nothing. tolerated_loss: the low end of the paired interval of
+    PPV at capacity may lie below the champion's by this share of it, since an equal model that is newer is welcome and
+    one that may be worse is not. gain_over_rules: with no champion, the same holds against the best simple rule, and
+    PPV must be more than this above the rule's. expected_over_observed, calibration_slope: lowest and highest.
     subgroup_loss: a group is materially worse off where its recall at list size is below the champion's by more than
     this share of it and the interval of the difference leaves out 0. subgroup_admissions: groups with fewer are not
     compared.
@@ -33,7 +33,7 @@ class GateConfig(BaseModel):
 
     least_admissions: Annotated[int, Field(ge=1)] = 50
     gain_over_rules: Annotated[float, Field(ge=-1, le=1)] = 0.0
-    tolerated_loss: Share = 0.1
+    tolerated_loss: Annotated[float, Field(ge=0)] = 0.1
     expected_over_observed: tuple[Annotated[float, Field(gt=0)], float] = (0.8, 1.25)
     calibration_slope: tuple[Annotated[float, Field(gt=0)], float] = (0.7, 1.4)
     subgroup_loss: Share = 0.25
@@ -120,11 +120,12 @@ def _above_rules(judged: Evaluation, config: GateConfig, rules: Collection[str])
         return Line("yield", False, "no simple rule is configured that it could be held against")
     best = max(rules, key=lambda rule: _or_nothing(judged.figure("ppv", rule)[0]))
     gain, low, high = judged.gain(best, "ppv")
+    least = -config.tolerated_loss * judged.figure("ppv", best)[0]
     says = (
-        f"PPV at capacity {judged.figure('ppv')[0]:.4f}, above '{best}' by {gain:.4f} ({low:.4f} to {high:.4f}); the "
-        f"low end must be more than {config.gain_over_rules:g}"
+        f"PPV at capacity {judged.figure('ppv')[0]:.4f}, above '{best}' by {gain:.4f} ({low:.4f} to {high:.4f}); it "
+        f"must be above by more than {config.gain_over_rules:g}, the low end at least {least:.4f}"
     )
-    return Line("yield", low > config.gain_over_rules, says)
+    return Line("yield", gain > config.gain_over_rules and low >= least, says)
 
 
 def _not_below(judged: Evaluation, config: GateConfig, champion: str) -> Line:

@@ -68,7 +68,7 @@ SMALL = {
     "promotion": {
         "least_admissions": 1,
         "gain_over_rules": -1,
-        "tolerated_loss": 1,
+        "tolerated_loss": 100,
         "expected_over_observed": [0.1, 10],
         "calibration_slope": [0.01, 10],
     },

@@ -65,6 +65,14 @@ def test_an_equal_model_passes_against_a_champion_but_is_no_first_one():
     assert "above 'points' by 0.0000 (-0.0050 to 0.0050)" in failed(equal, champion=None)["yield"]
 
 
+def test_a_first_model_is_above_the_best_rule_and_hardly_below_it_at_worst():
+    # The rule's PPV is 0.06; a tenth of it is 0.006.
+    assert failed(judged(ppv_gain=(0.02, -0.0059, 0.04)), champion=None) == {}
+    assert list(failed(judged(ppv_gain=(0.02, -0.0061, 0.04)), champion=None)) == ["yield"]
+    demanding = GateConfig(gain_over_rules=0.03)
+    assert list(failed(judged(), champion=None, limits=demanding)) == ["yield"]
+
+
 def test_a_model_that_may_be_worse_is_refused_with_the_figures():
     # The champion's PPV is 0.08; a tenth of it is 0.008.
     assert failed(judged(ppv_gain=(0.0, -0.0079, 0.02))) == {}
@@ -125,7 +133,7 @@ def test_the_figures_of_a_decision_hold_the_gain_and_the_overlap_of_lists():
     [
         {"expected_over_observed": (1.2, 0.8)},
         {"calibration_slope": (0, 1)},
-        {"tolerated_loss": 1.5},
+        {"tolerated_loss": -0.1},
         {"least_admissions": 0},
         {"tolerated_los": 0.1},
     ],
