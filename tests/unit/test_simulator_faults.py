@@ -167,7 +167,7 @@ CASES: dict[str, tuple[float, Callable[[Tables], float], float, float]] = {
     "duration_999": (0.02, lambda t: (happened(t)["CareContact_Duration"] == "999").mean(), 0.01, 0.03),
     "liaison_call": (0.5, calls_before_admission, 0.15, 0.65),
     "untraced": (0.2, untraced, 0.1, 0.3),
-    "vital_signs_stop_days": (60, silent_teams, 0.1, 0.4),
+    "vital_signs_stop_days": (60, silent_teams, 0.05, 0.4),
     "outage_days": (4, unsettled, 0.001, 0.02),
     "no_access_as_cancelled": (6, provider_share_of_missed, 0.35, 0.75),
 }
