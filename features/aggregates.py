@@ -4,15 +4,20 @@ All of it is in this one file: compiled code is kept on disk for as long as the 
 stays as it is, whatever happens to files it calls into.
 
 A window is `at[begin:end]` and `value[begin:end]`: the moments, newest first, and values of the events of one code that
-were in force at the cut. Values are whole ten-thousandths, so that sums are exact and the same in any order.
+were in force at the cut. Values are whole ten-thousandths, so that sums are exact and events of one moment may come in
+any order.
 """
 
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
+from numba.cpython.unsafe.numbers import trailing_zeros
 
+lowest: Any = trailing_zeros
+"""The place of the lowest bit that is set."""
+Bits = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
@@ -23,158 +28,100 @@ DAY = 86_400_000_000.0
 """Microseconds in a day; every moment here is microseconds since 1970."""
 
 COUNT, DISTINCT_DAYS, DAYS_SINCE, DAYS_SINCE_FIRST, LONGEST_GAP, CADENCE, DECAYED = range(7)
+OF_MOMENTS = ("count", "distinct_days", "days_since", "days_since_first", "longest_gap", "cadence", "decayed")
 SUM, MEAN, LEAST, MOST, FIRST, LAST, SLOPE, DECAYED_MEAN = range(10, 18)
+OF_VALUES = ("sum", "mean", "min", "max", "first", "last", "slope", "decayed_mean")
 SHARE, RUN, CHANGE, RATE, RATIO = range(20, 25)
-KINDS = {
-    "count": COUNT,
-    "distinct_days": DISTINCT_DAYS,
-    "days_since": DAYS_SINCE,
-    "days_since_first": DAYS_SINCE_FIRST,
-    "longest_gap": LONGEST_GAP,
-    "cadence": CADENCE,
-    "decayed": DECAYED,
-    "sum": SUM,
-    "mean": MEAN,
-    "min": LEAST,
-    "max": MOST,
-    "first": FIRST,
-    "last": LAST,
-    "slope": SLOPE,
-    "decayed_mean": DECAYED_MEAN,
-    "share": SHARE,
-    "run": RUN,
-    "change": CHANGE,
-    "rate": RATE,
-    "ratio": RATIO,
-}
+OF_TWO = ("share", "run", "change", "rate", "ratio")
+NAMED = ((COUNT, OF_MOMENTS), (SUM, OF_VALUES), (SHARE, OF_TWO))
+KINDS = {"open": COUNT} | {name: first + n for first, names in NAMED for n, name in enumerate(names)}
 
 
-class Stream(NamedTuple):
-    """What the pass reads of each event: moment, known from and to, value."""
-
-    at: Ints
-    known_from: Ints
-    known_to: Ints
-    value: Ints
+compiled: Any = njit(cache=True, nogil=True, _nrt=False)  # type: ignore[call-overload]
+inlined: Any = njit(nogil=True, _nrt=False, forceinline=True)  # type: ignore[call-overload]
+"""Calls that pass arrays, and counting who holds them, would cost more than what is done here with a handful of
+events: so everything is compiled into one function, and nothing in it makes an array."""
 
 
-class Program(NamedTuple):
-    """What to compute, a column a feature: kind (of `KINDS`), code, window (its place among the row's starts), the
-    other code (of share and run), the other window (of change and ratio), the window's days, and the half-life in
-    microseconds. reach: for each code the longest window that a feature of it has, or -1."""
-
-    kind: Ints
-    code: Ints
-    window: Ints
-    other: Ints
-    against: Ints
-    days: Floats
-    half_life: Floats
-    reach: Ints
-
-
-@njit(cache=True, nogil=True)
-def slices(begins, person, people):  # type: ignore[no-untyped-def]
-    """For each of the sorted `people` and each code, where the person's events begin and end."""
-    codes = len(begins) - 1
-    first, last = np.zeros((len(people), codes), np.int64), np.zeros((len(people), codes), np.int64)
-    for c in range(codes):
-        e, end = begins[c], begins[c + 1]
-        for p in range(len(people)):
-            while e < end and person[e] < people[p]:
-                e += 1
-            first[p, c] = e
-            while e < end and person[e] == people[p]:
-                e += 1
-            last[p, c] = e
-    return first, last
-
-
-@njit(cache=True, nogil=True)
-def fill(out, place, first, last, cuts, starts, midnights, stream, what):  # type: ignore[no-untyped-def]
-    """Every feature of every row. `place` is the row's person in `first` and `last`."""
-    at, known_from, known_to, value = stream
-    kind, code, window, other, against, days, half_life, reach = what
-    room, codes = _room(first, last), len(reach)
-    ats, values = np.empty(room, np.int64), np.empty(room, np.int64)
-    begins, ends = np.zeros(codes, np.int64), np.zeros((codes, starts.shape[1]), np.int64)
-    needs_since = np.any(kind >= RATE)
+@compiled
+def fill(out, place, first, last, of_cut, cuts, starts, midnights, streams, program, scratch):  # type: ignore[no-untyped-def]
+    """Every feature of every row. `place` is the row's person in `first` and `last`, which say where the person's
+    events of each stream begin and end; `of_cut` is the row's cut in `cuts` and `starts`. The last three are the fields
+    of `events.Streams`, `kernel.Program` and `kernel.Scratch`, in their order."""
+    _, codes, at, known_from, known_to, bits, value, shift, brief = streams
+    column, kind, code, window, other, against, days, half_life, reach, known = program
+    room, ats, values, sizes, ends = scratch
     for row in range(len(place)):
-        p, cut, size = place[row], cuts[row], 0
-        for c in range(codes):
-            begins[c] = size
-            if reach[c] >= 0:
-                end = _ahead(at, first[p, c], last[p, c], cut)
-                size = _gather(
-                    ats,
-                    values,
-                    ends,
-                    c,
-                    size,
-                    first[p, c],
-                    end,
-                    cut,
-                    starts,
-                    row,
-                    reach[c],
-                    at,
-                    known_from,
-                    known_to,
-                    value,
-                )
-        since = _since(first, last, p, starts[row, -1], cut, at, known_from, known_to) if needs_since else cut
+        p, k, cut = place[row], of_cut[row], cuts[of_cut[row]]
+        for s in range(len(reach)):
+            first_code, last_code, far, w = codes[s], codes[s + 1], reach[s], 0
+            begin, end = first[p, s], _ahead(at, first[p, s], last[p, s], cut)
+            for c in range(first_code, last_code):
+                sizes[c] = c * room
+            for e in range(end - 1, begin - 1, -1):
+                w = _closed(ends, sizes, first_code, last_code, starts, k, w, far, at[e])
+                if w > far:
+                    break
+                if known_from[e] <= cut < known_to[e]:
+                    _take(ats, values, sizes, first_code, bits[e], at[e], value, shift, e)
+            _closed(ends, sizes, first_code, last_code, starts, k, w, far, NO_VALUE)
+        since = _since(first, last, p, starts[k, known], cut, at, known_from, known_to, brief) if known >= 0 else cut
         for f in range(len(kind)):
-            c, w, o = code[f], window[f], other[f]
-            begin, end, wide = begins[c], ends[c, w], ends[c, against[f]]
-            if kind[f] < SUM:
-                out[row, f] = _of_moments(kind[f], cut, ats, begin, end, midnights, half_life[f])
-            elif kind[f] < SHARE:
-                out[row, f] = _of_values(kind[f], cut, ats, values, begin, end, half_life[f])
-            elif kind[f] <= CHANGE:
-                out[row, f] = _of_two(kind[f], ats, values, begin, end, wide, begins[o], ends[o, w])
-            else:
-                covered = (cut - max(since, starts[row, against[f]])) / DAY
-                out[row, f] = _covered(kind[f], end - begin, wide - begin, days[f], covered)
+            c, o, w, wide, life = code[f], other[f], window[f], against[f], half_life[f]
+            begin, end, widely, other_begin, other_end = c * room, ends[c, w], ends[c, wide], o * room, ends[o, w]
+            covered = (cut - max(since, starts[k, wide])) / DAY
+            out[row, column[f]] = _figure(
+                kind[f], cut, ats, values, begin, end, widely, other_begin, other_end, midnights, life, days[f], covered
+            )
 
 
-@njit(cache=True, nogil=True)
-def _of_two(kind, at, value, begin, end, wide, other_begin, other_end):  # type: ignore[no-untyped-def]
+@inlined
+def _figure(  # type: ignore[no-untyped-def]
+    kind, cut, at, value, begin, end, wide, other_begin, other_end, midnights, half_life, days, covered
+):
+    """One feature of what was gathered for a row."""
+    if kind == COUNT:
+        return np.float64(end - begin)
+    if kind < SUM:
+        return _of_moments(kind, cut, at, begin, end, midnights, half_life)
+    if kind < SHARE:
+        return _of_values(kind, cut, at, value, begin, end, half_life)
+    if kind < CHANGE:
+        return _of_two(kind, at, begin, end, other_begin, other_end)
+    if kind == CHANGE:
+        return _last(at, value, begin, end) - _mean(value, begin, wide)
+    return _covered(kind, end - begin, wide - begin, days, covered)
+
+
+@inlined
+def _closed(ends, sizes, first_code, last_code, starts, k, w, reach, at):  # type: ignore[no-untyped-def]
+    """Mark where the windows end that begin after `at`; the first that does not."""
+    while w <= reach and at < starts[k, w]:
+        for c in range(first_code, last_code):
+            ends[c, w] = sizes[c]
+        w += 1
+    return w
+
+
+@inlined
+def _take(ats, values, sizes, first_code, bits, at, value, shift, e):  # type: ignore[no-untyped-def]
+    """Put an event into the room of each of its codes."""
+    while bits:
+        c = first_code + np.int64(lowest(bits))
+        ats[sizes[c]] = at
+        values[sizes[c]] = value[e + shift[c]] if shift[c] != NO_VALUE else NO_VALUE
+        sizes[c] += 1
+        bits &= bits - np.uint64(1)
+
+
+@inlined
+def _of_two(kind, at, begin, end, other_begin, other_end):  # type: ignore[no-untyped-def]
     if kind == SHARE:
         return (end - begin) / (other_end - other_begin) if other_end > other_begin else np.nan
-    if kind == RUN:
-        return _run(at, begin, end, other_begin, other_end)
-    return _last(at, value, begin, end) - _mean(value, begin, wide)
+    return _run(at, begin, end, other_begin, other_end)
 
 
-@njit(cache=True, nogil=True)
-def _room(first, last):  # type: ignore[no-untyped-def]
-    most = 0
-    for p in range(len(first)):
-        most = max(most, (last[p] - first[p]).sum())
-    return most
-
-
-@njit(cache=True, nogil=True)
-def _gather(  # type: ignore[no-untyped-def]
-    ats, values, ends, c, size, first, end, cut, starts, row, reach, at, known_from, known_to, value
-):
-    """Put one code's events in force at the cut behind what was gathered, and mark where each window ends."""
-    w = 0
-    for e in range(end - 1, first - 1, -1):
-        while w <= reach and at[e] < starts[row, w]:
-            ends[c, w] = size
-            w += 1
-        if w > reach:
-            break
-        if known_from[e] <= cut < known_to[e]:
-            ats[size], values[size] = at[e], value[e]
-            size += 1
-    for later in range(w, ends.shape[1]):
-        ends[c, later] = size
-    return size
-
-
-@njit(cache=True, nogil=True)
+@inlined
 def _ahead(at, first, last, cut):  # type: ignore[no-untyped-def]
     """The place of the first event at or after the cut."""
     while first < last:
@@ -186,12 +133,12 @@ def _ahead(at, first, last, cut):  # type: ignore[no-untyped-def]
     return first
 
 
-@njit(cache=True, nogil=True)
-def _since(first, last, p, start, cut, at, known_from, known_to):  # type: ignore[no-untyped-def]
-    """The moment of the person's oldest event of any code that is in force and not before `start`, or the cut."""
+@inlined
+def _since(first, last, p, start, cut, at, known_from, known_to, brief):  # type: ignore[no-untyped-def]
+    """The moment of the person's oldest event that is in force and not before `start`, or the cut."""
     oldest = cut
-    for c in range(first.shape[1]):
-        for e in range(_ahead(at, first[p, c], last[p, c], start), last[p, c]):
+    for s in range(brief):
+        for e in range(_ahead(at, first[p, s], last[p, s], start), last[p, s]):
             if at[e] >= oldest:
                 break
             if known_from[e] <= cut < known_to[e]:
@@ -200,10 +147,8 @@ def _since(first, last, p, start, cut, at, known_from, known_to):  # type: ignor
     return oldest
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _of_moments(kind, cut, at, begin, end, midnights, half_life):  # type: ignore[no-untyped-def]
-    if kind == COUNT:
-        return float(end - begin)
     if kind == DECAYED:
         return _decayed(cut, at, begin, end, half_life)
     if kind == DISTINCT_DAYS:
@@ -217,7 +162,7 @@ def _of_moments(kind, cut, at, begin, end, midnights, half_life):  # type: ignor
     return _longest_gap(at, begin, end) if kind == LONGEST_GAP else _cadence(cut, at, begin, end)
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _of_values(kind, cut, at, value, begin, end, half_life):  # type: ignore[no-untyped-def]
     if kind == SUM:
         return _sum(value, begin, end)
@@ -228,13 +173,13 @@ def _of_values(kind, cut, at, value, begin, end, half_life):  # type: ignore[no-
     if kind == FIRST:
         return _first(at, value, begin, end)
     if kind == SLOPE:
-        return _slope(cut, at, value, begin, end)
+        return _slope(at, value, begin, end)
     if kind == DECAYED_MEAN:
         return _decayed_mean(cut, at, value, begin, end, half_life)
     return _least(value, begin, end) if kind == LEAST else _most(value, begin, end)
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _decayed(cut, at, begin, end, half_life):  # type: ignore[no-untyped-def]
     total = 0.0
     for e in range(begin, end):
@@ -242,7 +187,7 @@ def _decayed(cut, at, begin, end, half_life):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _distinct_days(at, begin, end, midnights):  # type: ignore[no-untyped-def]
     days, dawn = 0, FOREVER
     for e in range(begin, end):
@@ -252,7 +197,7 @@ def _distinct_days(at, begin, end, midnights):  # type: ignore[no-untyped-def]
     return float(days)
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _longest_gap(at, begin, end):  # type: ignore[no-untyped-def]
     """Days; between one event and the next."""
     longest = -1
@@ -261,14 +206,14 @@ def _longest_gap(at, begin, end):  # type: ignore[no-untyped-def]
     return longest / DAY if longest >= 0 else np.nan
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _cadence(cut, at, begin, end):  # type: ignore[no-untyped-def]
     """The time since the last event, in mean gaps between events."""
     span = at[begin] - at[end - 1]
     return (cut - at[begin]) * (end - begin - 1) / span if span else np.nan
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _sum(value, begin, end):  # type: ignore[no-untyped-def]
     total = 0
     for e in range(begin, end):
@@ -277,7 +222,7 @@ def _sum(value, begin, end):  # type: ignore[no-untyped-def]
     return total / SCALE
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _mean(value, begin, end):  # type: ignore[no-untyped-def]
     total, valued = 0, 0
     for e in range(begin, end):
@@ -287,7 +232,7 @@ def _mean(value, begin, end):  # type: ignore[no-untyped-def]
     return total / SCALE / valued if valued else np.nan
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _least(value, begin, end):  # type: ignore[no-untyped-def]
     least = FOREVER
     for e in range(begin, end):
@@ -296,7 +241,7 @@ def _least(value, begin, end):  # type: ignore[no-untyped-def]
     return least / SCALE if least < FOREVER else np.nan
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _most(value, begin, end):  # type: ignore[no-untyped-def]
     most = NO_VALUE
     for e in range(begin, end):
@@ -304,7 +249,7 @@ def _most(value, begin, end):  # type: ignore[no-untyped-def]
     return most / SCALE if most > NO_VALUE else np.nan
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _last(at, value, begin, end):  # type: ignore[no-untyped-def]
     """The newest value; the greatest of several at one moment."""
     found, moment = NO_VALUE, NO_VALUE
@@ -316,7 +261,7 @@ def _last(at, value, begin, end):  # type: ignore[no-untyped-def]
     return found / SCALE if found > NO_VALUE else np.nan
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _first(at, value, begin, end):  # type: ignore[no-untyped-def]
     """The oldest value; the least of several at one moment."""
     found, moment = FOREVER, FOREVER
@@ -328,39 +273,53 @@ def _first(at, value, begin, end):  # type: ignore[no-untyped-def]
     return found / SCALE if found < FOREVER else np.nan
 
 
-@njit(cache=True, nogil=True)
-def _slope(cut, at, value, begin, end):  # type: ignore[no-untyped-def]
-    """Least squares, per day; nothing where all values are of one moment."""
-    valued, days, total, newest, oldest = 0, 0.0, 0, NO_VALUE, FOREVER
-    for e in range(begin, end):
+@inlined
+def _moment(at, value, e, end):  # type: ignore[no-untyped-def]
+    """How many values there are at the moment of event `e`, their sum, and the place of the next older moment."""
+    valued, total, moment = 0, 0, at[e]
+    while e < end and at[e] == moment:
         if value[e] != NO_VALUE:
             valued += 1
-            days += (at[e] - cut) / DAY
             total += value[e]
-            newest, oldest = max(newest, at[e]), min(oldest, at[e])
-    if newest <= oldest:
+        e += 1
+    return valued, total, e
+
+
+@inlined
+def _slope(at, value, begin, end):  # type: ignore[no-untyped-def]
+    """Least squares, per day, in one pass: days count from the newest value, and values from it, so that the sums stay
+    as small as the spread they are taken from. Nothing where all values are of one moment."""
+    valued, days, squares, total, products, e = 0, 0.0, 0.0, 0, 0.0, begin
+    newest, level = NO_VALUE, 0
+    while e < end:
+        moment = at[e]
+        here, risen, e = _moment(at, value, e, end)
+        if here:
+            if valued == 0:
+                newest, level = moment, risen // here
+            away, risen = (moment - newest) / DAY, risen - here * level
+            valued += here
+            days += away * here
+            squares += away * away * here
+            total += risen
+            products += away * risen
+    if days == 0.0:
         return np.nan
-    middle, level, across, spread = days / valued, total / valued, 0.0, 0.0
-    for e in range(begin, end):
-        if value[e] != NO_VALUE:
-            away = (at[e] - cut) / DAY - middle
-            across += away * (value[e] - level)
-            spread += away * away
-    return across / spread / SCALE
+    return (products - days * total / valued) / (squares - days * days / valued) / SCALE
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _decayed_mean(cut, at, value, begin, end, half_life):  # type: ignore[no-untyped-def]
-    total, weights = 0.0, 0.0
-    for e in range(begin, end):
-        if value[e] != NO_VALUE:
-            weight = np.exp2((at[e] - cut) / half_life)
-            total += weight * value[e]
-            weights += weight
+    total, weights, e = 0.0, 0.0, begin
+    while e < end:
+        weight = np.exp2((at[e] - cut) / half_life)
+        here, risen, e = _moment(at, value, e, end)
+        total += weight * risen
+        weights += weight * here
     return total / SCALE / weights if weights else np.nan
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _run(at, begin, end, other_begin, other_end):  # type: ignore[no-untyped-def]
     """How many events are newer than the newest of the other kind."""
     until = at[other_begin] if other_end > other_begin else NO_VALUE
@@ -370,7 +329,7 @@ def _run(at, begin, end, other_begin, other_end):  # type: ignore[no-untyped-def
     return float(run)
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _covered(kind, count, long_count, days, covered):  # type: ignore[no-untyped-def]
     """Events per covered day; or the short window's count against what the long one's leads to expect.
 

@@ -18,14 +18,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from features.errors import ConfigError, nearest
 from features.frames import connect
 from features.history import empty_history
-from features.schema import TABLES
+from features.schema import ENDS, TABLES
 from features.table import Contract, FeatureInfo, make_contract
 from features.vocabulary import AGGREGATES, DIRECTIONS, FADED_AFTER, PERSONAL
 
 DEFINITIONS = "1"
 """To be raised whenever the code changes what an aggregate or a personal fact means: models then refuse old tables."""
-ENDS = {"referrals": "closed_at", "stays": "discharged_at"}
-"""Tables whose rows last, and the column that says until when."""
+COMPARED = r"\b{}\b\s*(?:not\s+)?(?:in\s*\(([^)]*)\)|(?:=|<>|!=|is\s+(?:not\s+)?distinct\s+from)\s*'([^']*)')"
+"""How a condition compares a column with codes, in a list or singly."""
 PLACEHOLDER = re.compile(r"\{(\w+)(?::([^}]*))?\}")
 
 
@@ -34,7 +34,7 @@ class _Data(BaseModel):
 
 
 class Event(_Data):
-    """Rows of `table` that satisfy `where`, each at its `at` (default: the table's own moment), worth `value`.
+    """Rows of `table` that satisfy `where`, each at its column `at` (default: the table's own moment), worth `value`.
 
     words: what a nurse calls them, in the plural (default: the event's name).
     """
@@ -163,6 +163,18 @@ class Catalogue(_Data):
         """The features of teams rather than of people."""
         return [info for info in self.infos() if info.aggregate == "team_share"]
 
+    @property
+    def columns(self) -> dict[str, set[str]]:
+        """For each table, which of its own columns the events look at."""
+        looked: dict[str, set[str]] = {name: set() for name in TABLES}
+        for event in self.events.values():
+            words = set(re.findall(r"\w+", f"{event.where} {event.value} {event.moment}"))
+            looked[event.table] |= words & set(TABLES[event.table].names)
+        for info in self.of_teams:
+            for name in (info.of, info.among):
+                looked[self.events[name].table].add("team_id")
+        return looked
+
     def sentence(self, family: str, row: Mapping[str, float], cut_share: float = 0.0) -> str:
         """What a nurse would say of this family as a reason, given the row's features; empty where it is none.
 
@@ -235,6 +247,9 @@ def _check_events(catalogue: Catalogue, where: str) -> None:
     """Bind every event's SQL against the history's own columns, so that a wrong word is found at load."""
     with connect(empty_history()) as connection:
         for name, event in catalogue.events.items():
+            times = [column.name for column in TABLES[event.table].columns if column.type == "time"]
+            _refuse_codes(event, f"{where}: events.{name}")
+            _refuse_unknown([event.moment], times, f"{where}: events.{name}.at", f"moment of {event.table}")
             try:
                 connection.sql(f"select {event.moment}, {event.value} from {event.table} where {event.where}")
             except duckdb.Error as error:
@@ -244,6 +259,14 @@ def _check_events(catalogue: Catalogue, where: str) -> None:
                     f"{str(error).splitlines()[0]}"
                 )
                 raise ConfigError(message) from error
+
+
+def _refuse_codes(event: Event, place: str) -> None:
+    """A column with admissible codes is compared with nothing else: a misspelt one would only ever be false."""
+    for column in (column for column in TABLES[event.table].columns if column.codes):
+        for listed, single in re.findall(COMPARED.format(column.name), event.where, re.IGNORECASE):
+            words = re.findall(r"'([^']*)'", listed) or [single]
+            _refuse_unknown(words, column.codes, f"{place}.where", f"code of {column.name}")
 
 
 def _check_names(catalogue: Catalogue, where: str) -> None:

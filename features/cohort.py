@@ -57,6 +57,8 @@ def _in_force(rows: str) -> str:
     return f"{rows}.known_from <= t.as_of and ({rows}.known_to is null or t.as_of < {rows}.known_to)"
 
 
+CONTACT_COLUMNS = ("team_id", "occurred_at", "status", "seen", "medium")
+"""What a caseload looks at in contacts."""
 KNOWN_THEN = f"""people_then as (
             select distinct person_id, as_of, active_from, believed_from from open_referrals
         ),

@@ -1,7 +1,9 @@
 """The exceptions a user may meet. Each message says what must hold, what was found, where, and what to do."""
 
+import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class MinusNineError(Exception):
@@ -38,6 +40,30 @@ class StaleFeedError(MinusNineError):
     """A feed is too old for a list made with it to be trusted; the last lists stand, marked as what they are."""
 
     exit_code = 7
+
+
+class WorkersError(MinusNineError):
+    """The processes or the cluster that work is given to do not answer, or were lost before it was done."""
+
+    exit_code = 8
+
+
+class RefusedError(MinusNineError):
+    """A model did not pass the gate; the champion, if there is one, stands."""
+
+    exit_code = 9
+
+
+class RemoteError(Exception):
+    """A fault in another process that has no sentence of its own. Its text is the original's `place_of`."""
+
+
+def place_of(error: Exception) -> str:
+    """What failed and where, without quoting the error: it may quote a cell."""
+    if isinstance(error, RemoteError):
+        return str(error)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

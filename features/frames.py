@@ -1,6 +1,7 @@
 """One way to run SQL over Arrow tables: in memory, UTC, one thread, so that the same rows give the same bytes."""
 
 from collections.abc import Mapping
+from functools import cache
 
 import duckdb
 import numpy as np
@@ -11,11 +12,21 @@ import pyarrow as pa
 
 def connect(tables: Mapping[str, pa.Table | pd.DataFrame], threads: int = 1) -> duckdb.DuckDBPyConnection:
     """A connection that sees `tables` by name."""
-    connection = duckdb.connect(config={"threads": threads, "autoinstall_known_extensions": False})
-    connection.execute("set TimeZone = 'UTC'")
+    connection = _database(threads).cursor()
+    connection.execute("set enable_progress_bar = false")
     for name, table in tables.items():
         connection.register(name, table)
     return connection
+
+
+@cache
+def _database(threads: int) -> duckdb.DuckDBPyConnection:
+    """Opened once, since opening costs more than many a query does; each cursor of it sees only its own tables."""
+    database = duckdb.connect(
+        config={"threads": threads, "autoinstall_known_extensions": False, "python_enable_replacements": False}
+    )
+    database.execute("set global TimeZone = 'UTC'")
+    return database
 
 
 def query(sql: str, threads: int = 1, **tables: pa.Table | pd.DataFrame) -> pa.Table:

@@ -1,73 +1,137 @@
 """The features made of events, one pass over each person: what goes in, what comes out, and the program to run.
 
-Events lie code by code, each code's sorted by person and moment. For each index row the pass gathers, of each code, the
-events that were in force at the cut, newest first and no further back than the longest look-back of that code; a window
-is then a prefix of what was gathered, and each feature is one small function of a window (`features.aggregates`). There
-is no join and no product of rows, windows and events.
+Events lie stream by stream, each stream's sorted by person and moment. For each index row the pass gathers, of each
+code, the events that were in force at the cut, newest first and no further back than the longest look-back of that
+stream; a window is then a prefix of what was gathered, and each feature is one small function of a window
+(`features.aggregates`). There is no join and no product of rows, windows and events.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from features.aggregates import KINDS, Floats, Ints, Program, Stream, fill, slices
+from features.aggregates import KINDS, NO_VALUE, Floats, Ints, compiled, fill
+from features.events import Events, code_of
 from features.table import FeatureInfo
-from features.windows import DAY, midnights
+from features.windows import DAY, midnights, shift_moments
 
-
-@dataclass(frozen=True)
-class Events:
-    """One bucket's events: code `c` has the places from `begins[c]` to `begins[c + 1]`, in the order of person, moment
-    and value. Moments are microseconds since 1970, values whole ten-thousandths (`NO_VALUE` where there is none)."""
-
-    begins: Ints
-    person: Ints
-    at: Ints
-    known_from: Ints
-    known_to: Ints
-    value: Ints
+EVER = 0
+"""The window of features that have no look-back: what lasts counts whenever it began."""
+NEVER = NO_VALUE + 1
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Index rows. starts: for each row, where each window begins, the shortest window first."""
+    """Index rows. place: which of `cuts` a row's is; starts: for each of them where each window of `days` begins, the
+    shortest first and `EVER` last."""
 
     person: Ints
-    as_of: Ints
+    place: Ints
+    cuts: Ints
     starts: Ints
+    days: tuple[int, ...]
 
 
-def program(infos: Sequence[FeatureInfo], codes: dict[str, int], days: Sequence[int]) -> Program:
-    """The program of features made of events; `days` are the windows of `Rows.starts`, in increasing order."""
+class Program(NamedTuple):
+    """What to compute: each feature's column, kind (of `KINDS`), code, window (its place among the row's starts), the
+    other code (of share and run), the other window (of change and ratio), the window's days, and the half-life in
+    microseconds. reach: for each stream the longest window that a feature of it has, or -1; known: the window over
+    which a person may have been known, or -1 where no feature asks."""
+
+    column: Ints
+    kind: Ints
+    code: Ints
+    window: Ints
+    other: Ints
+    against: Ints
+    days: Floats
+    half_life: Floats
+    reach: Ints
+    known: int
+
+
+class Scratch(NamedTuple):
+    """Where the pass puts what it gathers for a row. Each code has `room` for the most events that anyone has in a
+    stream: its moments and values, newest first, lie from `code * room` to `sizes[code]`, so that a window is a prefix
+    of them, which `ends[code, window]` ends."""
+
+    room: int
+    at: Ints
+    value: Ints
+    sizes: Ints
+    ends: Ints
+
+
+def index_rows(person: Ints, as_of: Ints, infos: Sequence[FeatureInfo], zone: str) -> Rows:
+    """The rows of these people and cuts (microseconds since 1970), with the windows of `infos`."""
+    lengths = {length for info in infos for length in (info.days, info.against)}
+    days = (*sorted(lengths - {EVER}), EVER)
+    place, cuts = pd.factorize(as_of)
+    starts = [shift_moments(cuts, -length, zone) if length != EVER else np.full(len(cuts), NEVER) for length in days]
+    return Rows(person, place, cuts, np.column_stack(starts), days)
+
+
+def program(infos: Sequence[FeatureInfo], columns: Sequence[int], events: Events, days: Sequence[int]) -> Program:
+    """The program of features made of events, each for its column; `days` are the windows of `Rows`."""
     place = {length: number for number, length in enumerate(days)}
-    reach = np.full(len(codes), -1, np.int64)
-    for info in infos:
-        for event in filter(None, (info.of, info.among, info.until)):
-            longest = place[max(info.days, info.against)]
-            reach[codes[event]] = max(reach[codes[event]], longest)
+    code = [events.codes[code_of(info.of, info.aggregate == "open")] for info in infos]
+    other = [_other(info, events.codes) for info in infos]
+    longest = [place[max(info.days, info.against)] for info in infos]
+    reach = np.full(len(events.streams.begins) - 1, -1, np.int64)
+    for codes in (code, other):
+        np.maximum.at(reach, np.searchsorted(events.streams.codes, codes, "right") - 1, longest)
     return Program(
-        np.array([KINDS[i.aggregate] for i in infos], np.int64),
-        np.array([codes[i.of] for i in infos], np.int64),
-        np.array([place[i.days] for i in infos], np.int64),
-        np.array([codes[i.among or i.until or i.of] for i in infos], np.int64),
-        np.array([place[i.against or i.days] for i in infos], np.int64),
-        np.array([i.days for i in infos], np.float64),
-        np.array([i.half_life * DAY for i in infos], np.float64),
+        np.array(columns, np.int64),
+        np.array([KINDS[info.aggregate] for info in infos], np.int64),
+        np.array(code, np.int64),
+        np.array([place[info.days] for info in infos], np.int64),
+        np.array(other, np.int64),
+        np.array([place[info.against or info.days] for info in infos], np.int64),
+        np.array([info.days for info in infos], np.float64),
+        np.array([info.half_life * DAY for info in infos], np.float64),
         reach,
+        len(days) - 2 if any(info.aggregate in ("rate", "ratio") for info in infos) else -1,
     )
 
 
-def compute(events: Events, rows: Rows, what: Program, zone: str) -> Floats:
-    """Row by feature: the figures, NaN where there is nothing to make one of. Days are those of `zone`."""
-    people, place = np.unique(rows.person, return_inverse=True)
-    first, last = slices(events.begins, events.person, people)
-    out = np.empty((len(rows.person), len(what.kind)))
-    if not out.size:
-        return out
+def _other(info: FeatureInfo, codes: Mapping[str, int]) -> int:
+    """The code that a share is among, or that ends a run; without one the feature's own."""
+    return codes[code_of(info.among or info.until or info.of, info.aggregate == "open")]
+
+
+def compute(out: Floats, events: Events, rows: Rows, what: Program, zone: str) -> None:
+    """Put the program's features of every row into their columns of `out`, NaN where there is nothing to make one of.
+    Days are those of `zone`."""
+    streams, (people, place) = events.streams, np.unique(rows.person, return_inverse=True)
+    first, last = np.zeros((2, len(people), len(what.reach)), np.int64)
+    _slices(first, last, streams.begins, events.person, people)
+    room, codes = max(1, int((last - first).max())), len(streams.shift)
+    scratch = Scratch(
+        room,
+        np.empty(codes * room, np.int64),
+        np.empty(codes * room, np.int64),
+        np.zeros(codes, np.int64),
+        np.zeros((codes, len(rows.days)), np.int64),
+    )
     calendar = np.empty(0, np.int64)
     if KINDS["distinct_days"] in what.kind:
-        calendar = midnights(int(rows.starts.min()), int(rows.as_of.max()), zone)
-    stream = Stream(events.at, events.known_from, events.known_to, events.value)
-    fill(out, place.astype(np.int64), first, last, rows.as_of, rows.starts, calendar, stream, what)
-    return out
+        calendar = midnights(int(rows.starts[:, :-1].min()), int(rows.cuts.max()), zone)
+    tables = tuple(streams), tuple(what), tuple(scratch)  # compiled code that is kept on disk must not name our classes
+    fill(out, place.astype(np.int64), first, last, rows.place, rows.cuts, rows.starts, calendar, *tables)
+
+
+@compiled
+def _slices(first, last, begins, person, people):  # type: ignore[no-untyped-def]
+    """For each of the sorted `people` and each stream, where the person's events begin and end."""
+    for s in range(len(begins) - 1):
+        e, end = begins[s], begins[s + 1]
+        for p in range(len(people)):
+            while e < end and person[e] < people[p]:
+                e += 1
+            first[p, s] = e
+            while e < end and person[e] == people[p]:
+                e += 1
+            last[p, s] = e

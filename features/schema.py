@@ -264,6 +264,9 @@ ATTENDANCES = Table(
 
 TABLES: dict[str, Table] = {t.name: t for t in (PEOPLE, REFERRALS, CONTACTS, OBSERVATIONS, STAYS, ATTENDANCES)}
 
+ENDS = {"referrals": "closed_at", "stays": "discharged_at"}
+"""Tables whose rows last, and the column that says until when."""
+
 EMERGENCY_METHODS = ("21", "22", "23", "24", "25", "28", "2A", "2B", "2D")
 """Methods that make an emergency admission; 2B only where it starts a spell, 2C (birth at home) never."""
 

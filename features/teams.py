@@ -10,28 +10,26 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numba import njit
 
-from features.aggregates import Ints
-from features.catalogue import Catalogue, Event
-from features.frames import connect, micros, moments, query, to_frame
-from features.kernel import Events, Rows, compute, program
+from features.aggregates import Floats, Ints
+from features.events import Stream
+from features.frames import connect, micros, moments, to_frame
 from features.table import FeatureInfo
-from features.windows import shift_moments
+from features.windows import DAY, midnights, shift_moments
 
-FAR = "timestamptz '9999-01-01'"
 COUNT_COLUMNS = ("team_id", "as_of", "feature", "recorded", "held")
 
 
 def team_counts(
-    tables: Mapping[str, pa.Table], cuts: Sequence[datetime], catalogue: Catalogue, zone: str
+    found: Sequence[Stream], cuts: Sequence[datetime], infos: Sequence[FeatureInfo], zone: str
 ) -> pd.DataFrame:
     """`COUNT_COLUMNS` for each team, cut and feature of teams: events of `among` in its window, and those of them on
     whose day (of `zone`) the team recorded an `of` about the same person, both as known at the cut.
 
     Counts of different people add up: `added` sums those of several buckets.
     """
-    frames = [_counts(tables, cuts, catalogue, info, zone) for info in catalogue.of_teams]
-    return added(frames)
+    return added([_counts(found, np.unique(micros(pd.Series(list(cuts)))), info, zone) for info in infos])
 
 
 def added(counts: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -41,91 +39,102 @@ def added(counts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(counts).groupby(["team_id", "as_of", "feature"], as_index=False)[["recorded", "held"]].sum()
 
 
-def team_shares(
-    tables: Mapping[str, pa.Table], keyed: pd.DataFrame, counts: pd.DataFrame, infos: Sequence[FeatureInfo]
-) -> dict[str, np.ndarray]:
-    """Each feature of teams, row for row with `keyed`: over all teams to which the person has an open referral."""
-    look = keyed.assign(row=range(len(keyed)))
-    shares = ", ".join(
-        f"sum(recorded) filter (where feature = '{i.name}') / sum(held) filter (where feature = '{i.name}') as {i.name}"
-        for i in infos
-    )
-    with connect({"look": look, "counts": counts, "referrals": tables["referrals"]}) as connection:
-        found = to_frame(
-            connection.sql(f"""
-            with mine as (
-                select distinct l.row, l.as_of, o.team_id from look l join referrals o on o.person_id = l.person_id
-                 and o.known_from <= l.as_of and (o.known_to is null or l.as_of < o.known_to)
-                 and o.received_at < l.as_of and (o.closed_at is null or l.as_of < o.closed_at)
-            ),
-            shares as (select row, {shares} from mine join counts using (team_id, as_of) group by row)
-            select * from look left join shares using (row) order by row""")
+def teams_of(tables: Mapping[str, pa.Table], keyed: pd.DataFrame) -> pd.DataFrame:
+    """row, team_id: the teams to which the person of each row of `keyed` has an open referral."""
+    with connect({"look": keyed.assign(row=range(len(keyed))), "referrals": tables["referrals"]}) as connection:
+        return to_frame(
+            connection.sql("""
+            select distinct l.row, o.team_id from look l join referrals o on o.person_id = l.person_id
+             and o.known_from <= l.as_of and (o.known_to is null or l.as_of < o.known_to)
+             and o.received_at < l.as_of and (o.closed_at is null or l.as_of < o.closed_at)
+            where o.team_id is not null order by l.row, o.team_id""")
         )
-    return {info.name: found[info.name].to_numpy(np.float64, na_value=np.nan) for info in infos}
 
 
-def _counts(
-    tables: Mapping[str, pa.Table], cuts: Sequence[datetime], catalogue: Catalogue, info: FeatureInfo, zone: str
-) -> pd.DataFrame:
-    """The counts of one feature: the compiled pass, with teams in the place of people."""
-    held, recorded = catalogue.events[info.among], catalogue.events[info.of]
-    found = query(_sql(held, recorded, zone), **{name: tables[name] for name in {held.table, recorded.table}})
-    names, team = np.unique(found["team_id"].to_numpy(zero_copy_only=False).astype(str), return_inverse=True)
-    at = np.unique(micros(pd.Series(list(cuts))))
-    rows = _rows(len(names), at, info.days, zone)
-    count = [FeatureInfo(of, "", "count", of, info.days, 0, 0.0) for of in ("recorded", "held")]
-    events = _events(found, team.astype(np.int64))
-    figures = compute(events, rows, program(count, {"held": 0, "recorded": 1}, [info.days]), zone)
-    frame = {"team_id": names[rows.person].astype(object), "as_of": moments(rows.as_of), "feature": info.name}
-    made = pd.DataFrame(frame | {"recorded": figures[:, 0], "held": figures[:, 1]})
+def team_shares(
+    keyed: pd.DataFrame, mine: pd.DataFrame, counts: pd.DataFrame, infos: Sequence[FeatureInfo]
+) -> dict[str, Floats]:
+    """Each feature of teams, row for row with `keyed`: over all teams of the row (`mine`, of `teams_of`)."""
+    if not infos:
+        return {}
+    names, team = np.unique(mine["team_id"].to_numpy(str), return_inverse=True)
+    cuts, cut = np.unique(micros(keyed["as_of"]), return_inverse=True)
+    row = mine["row"].to_numpy()
+    known = counts[counts["team_id"].isin(names) & counts["as_of"].isin(moments(cuts))]
+    shares = {}
+    for info in infos:
+        of_it = known[known["feature"] == info.name]
+        place = np.searchsorted(names, of_it["team_id"].to_numpy(str)), np.searchsorted(cuts, micros(of_it["as_of"]))
+        recorded, held = (
+            np.bincount(row, _grid(of_it[column], place, (len(names), len(cuts)))[team, cut[row]], len(keyed))
+            for column in ("recorded", "held")
+        )
+        shares[info.name] = np.divide(recorded, held, out=np.full(len(keyed), np.nan), where=held > 0)
+    return shares
+
+
+def _grid(counts: pd.Series, place: tuple[Ints, Ints], shape: tuple[int, int]) -> Floats:
+    grid = np.zeros(shape)
+    grid[place] = counts
+    return grid
+
+
+def _counts(found: Sequence[Stream], at: Ints, info: FeatureInfo, zone: str) -> pd.DataFrame:
+    """The counts of one feature: every visit at every cut whose window it lies in."""
+    starts = shift_moments(at, -info.days, zone)
+    reach = (int(starts[0]) - 2 * DAY, int(at[-1]) + 2 * DAY)
+    held, recorded = (_near(found, event, reach) for event in (info.among, info.of))
+    names = sorted({*held.teams, *recorded.teams})
+    team, reading_team = (_renamed(stream, names) for stream in (held, recorded))
+    people = np.unique(np.concatenate([held.person, recorded.person]))
+    calendar = midnights(*reach, zone)
+    visit_day = _days(held, team, people, calendar, len(names))
+    reading_day = _days(recorded, reading_team, people, calendar, len(names))
+    order = np.argsort(reading_day, kind="stable")
+    first, last = (np.searchsorted(reading_day[order], visit_day, side) for side in ("left", "right"))
+    counts = np.zeros((2, len(names), len(at)), np.int64)
+    visits = (team, held.at, held.known_from, held.known_to, first, last)
+    tally(counts, at, starts, *visits, recorded.known_from[order], recorded.known_to[order])
+    made = pd.DataFrame(
+        {
+            "team_id": np.repeat(np.array(names, object), len(at)),
+            "as_of": moments(np.tile(at, len(names))),
+            "feature": info.name,
+            "recorded": counts[1].ravel(),
+            "held": counts[0].ravel(),
+        }
+    )
     return made[made["held"] > 0]
 
 
-def _rows(teams: int, cuts: Ints, days: int, zone: str) -> Rows:
-    starts = shift_moments(cuts, -days, zone)
-    each = np.repeat(np.arange(teams), len(cuts))
-    return Rows(each, np.tile(cuts, teams), np.tile(starts, teams)[:, None])
+def _near(found: Sequence[Stream], event: str, reach: tuple[int, int]) -> Stream:
+    """The rows of teams that are this event and lie within `reach`."""
+    stream = next(s for s in found if event in s.group.events and not s.group.lasting)
+    mine = stream.taken(stream.places(event))
+    return mine.taken(np.flatnonzero((mine.at >= reach[0]) & (mine.at < reach[1]) & (mine.team >= 0)))
 
 
-def _events(found: pa.Table, team: Ints) -> Events:
-    begins = np.searchsorted(found["code"].to_numpy(), [0, 1, 2])
-    at, known_from, known_to = (
-        found[name].cast(pa.int64()).to_numpy() for name in ("moment", "known_from", "known_to")
-    )
-    return Events(begins, team, at, known_from, known_to, np.zeros(len(team), np.int64))
+def _renamed(stream: Stream, names: list[str]) -> Ints:
+    """The rows' teams as places in `names`."""
+    return np.searchsorted(names, np.array(stream.teams))[stream.team] if stream.teams else stream.team
 
 
-def _sql(held: Event, recorded: Event, zone: str) -> str:
-    """What was held (code 0), and of it what was recorded at (code 1): for each, the periods in which that was known.
-    Of several records on one day, periods that meet or overlap are one."""
-    return f"""
-        with held as (
-            select row_number() over () as number, person_id, team_id, {held.moment} as moment,
-                   ({held.moment} at time zone '{zone}')::date as day, known_from, coalesce(known_to, {FAR}) as known_to
-            from {held.table} where ({held.where}) and team_id is not null and {held.moment} is not null
-        ),
-        recorded as (
-            select person_id, team_id, ({recorded.moment} at time zone '{zone}')::date as day, known_from,
-                   coalesce(known_to, {FAR}) as known_to
-            from {recorded.table} where ({recorded.where}) and team_id is not null
-        ),
-        pairs as (
-            select h.number, h.team_id, h.moment, greatest(h.known_from, r.known_from) as known_from,
-                   least(h.known_to, r.known_to) as known_to
-            from held h join recorded r using (person_id, team_id, day)
-            where h.known_from < r.known_to and r.known_from < h.known_to
-        ),
-        ordered as (
-            select *, max(known_to) over (partition by number order by known_from, known_to
-                                          rows between unbounded preceding and 1 preceding) as before from pairs
-        ),
-        apart as (
-            select *, sum((before is null or known_from > before)::int)
-                        over (partition by number order by known_from, known_to rows unbounded preceding) as period
-            from ordered
-        )
-        select 0 as code, team_id, moment, known_from, known_to from held
-        union all
-        select 1, any_value(team_id), any_value(moment), min(known_from), max(known_to)
-        from apart group by number, period
-        order by code, team_id, moment, known_from"""
+def _days(stream: Stream, team: Ints, people: Ints, calendar: Ints, teams: int) -> Ints:
+    """One number for each person, calendar day and team."""
+    who, day = np.searchsorted(people, stream.person), np.searchsorted(calendar, stream.at, "right")
+    return np.asarray((who * (len(calendar) + 1) + day) * teams + team)
+
+
+@njit(cache=True, nogil=True)
+def tally(counts, cuts, starts, team, at, known_from, known_to, first, last, read_from, read_to):  # type: ignore[no-untyped-def]
+    """Add each visit to the counts [held or recorded, team, cut] of every cut whose window holds it."""
+    for v in range(len(at)):
+        c = np.searchsorted(cuts, at[v], "right")
+        while c < len(cuts) and starts[c] <= at[v]:
+            if known_from[v] <= cuts[c] < known_to[v]:
+                counts[0, team[v], c] += 1
+                for r in range(first[v], last[v]):
+                    if read_from[r] <= cuts[c] < read_to[r]:
+                        counts[1, team[v], c] += 1
+                        break
+            c += 1

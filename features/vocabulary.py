@@ -56,7 +56,7 @@ AGGREGATES = {
         "share of {among} by the person's teams on whose day they recorded {of}", None, ("days", "among")
     ),
 }
-"""`open` is read from the history at the cut and `team_share` over all of a team's people; the rest is compiled."""
+"""`team_share` is made over all of a team's people, the rest of the person's own events."""
 
 PERSONAL = {
     "age": "age in whole years",

@@ -8,6 +8,7 @@ A version counts only while it is in force: `known_from <= as_of < known_to`.
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -18,6 +19,7 @@ Ints = npt.NDArray[np.int64]
 HORIZON_DAYS = 9
 DAY = 86_400_000_000
 """Microseconds in a day of 24 hours."""
+SPAN = 400 * DAY
 MICROSECOND = timedelta(microseconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -46,8 +48,8 @@ def shift_moments(moments: Ints, days: int, zone: str) -> Ints:
     """`shift_days` of many moments at once; microseconds since 1970, in and out."""
     if not len(moments):
         return moments
-    reach = abs(days) + 2
-    changes, offsets = _offsets(int(moments.min()) - reach * DAY, int(moments.max()) + reach * DAY, zone)
+    reach = (abs(days) + 2) * DAY
+    changes, offsets = _offsets((int(moments.min()) - reach) // SPAN, (int(moments.max()) + reach) // SPAN + 1, zone)
     local = moments + offsets[np.searchsorted(changes, moments, "right")] + days * DAY
     # A skipped or doubled wall-clock time is read with the offset before the change.
     settled = changes + np.maximum(offsets[:-1], offsets[1:])
@@ -62,10 +64,11 @@ def midnights(first: int, last: int, zone: str) -> Ints:
     return np.array([_micros(moment) for moment in each], np.int64)
 
 
-def _offsets(first: int, last: int, zone: str) -> tuple[Ints, Ints]:
-    """The moments between `first` and `last` at which the offset from UTC changes, and the offsets before the first of
-    them, between them and after the last."""
-    place = ZoneInfo(zone)
+@cache
+def _offsets(first_span: int, last_span: int, zone: str) -> tuple[Ints, Ints]:
+    """The moments between two multiples of `SPAN` at which the offset from UTC changes, and the offsets before the
+    first of them, between them and after the last."""
+    place, first, last = ZoneInfo(zone), first_span * SPAN, last_span * SPAN
     changes, offsets = [], [_offset(first, place)]
     for start in range(first, last, DAY):
         if _offset(start + DAY, place) != offsets[-1]:

@@ -1,6 +1,5 @@
 """Logistic recalibration: two numbers, an intercept and a slope, that turn a score into a probability."""
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ Floats = npt.NDArray[np.float64]
 
 MODERATION = 1.0
 STEPS = 50
+CLOSE = 1e-9
 RIDGE = 1e-12
 """Keeps the curvature invertible where all scores are equal."""
 
@@ -81,14 +81,16 @@ def fit_line(
     at = np.array(start)
     loss = _loss(at, score, label, weight, moderation)
     for _ in range(STEPS):
-        step = newton_step_of(at, score, label, moderation)(weight)
+        step = newton_step(weight @ newton_parts(at, score, label), at[1], moderation)
+        if np.abs(step).max() < CLOSE:
+            break
         for halving in range(30):
             tried = at - step * 0.5**halving
             reached = _loss(tried, score, label, weight, moderation)
             if reached <= loss:
+                at, loss = tried, reached
                 break
-        at, loss = tried, reached
-        if np.abs(step).max() < 1e-9:
+        else:
             break
     return float(at[0]), float(at[1])
 
@@ -98,17 +100,15 @@ def _loss(at: Floats, score: Floats, label: Floats, weight: Floats, moderation: 
     return float(weight @ (np.logaddexp(0, line) - label * line) + moderation * (at[1] - 1) ** 2 / 2)
 
 
-def newton_step_of(at: Floats, score: Floats, label: Floats, moderation: float = 0.0) -> Callable[[Floats], Floats]:
-    """Newton's step from `at`, to be subtracted, as a function of the weights of the rows."""
+def newton_parts(at: Floats, score: Floats, label: Floats) -> Floats:
+    """Each row's part of the gradient (two columns) and of the curvature (three) at the line `at`."""
     risk = expit(at[0] + at[1] * score)
     gap, spread = risk - label, risk * (1 - risk)
-    gap_score, spread_score, spread_square = gap * score, spread * score, spread * score * score
+    return np.column_stack([gap, gap * score, spread, spread * score, spread * score * score])
 
-    def step(weight: Floats) -> Floats:
-        gradient = np.array([weight @ gap, weight @ gap_score + moderation * (at[1] - 1)])
-        mixed = weight @ spread_score
-        curvature = np.array([[weight @ spread, mixed], [mixed, weight @ spread_square + moderation]])
-        curvature[np.diag_indices(2)] += RIDGE
-        return np.asarray(np.linalg.solve(curvature, gradient))
 
-    return step
+def newton_step(sums: Floats, slope: float, moderation: float = 0.0) -> Floats:
+    """Newton's step, to be subtracted, from the weighted sums of `newton_parts`."""
+    gradient = np.array([sums[0], sums[1] + moderation * (slope - 1)])
+    curvature = np.array([[sums[2] + RIDGE, sums[3]], [sums[3], sums[4] + moderation + RIDGE]])
+    return np.asarray(np.linalg.solve(curvature, gradient))

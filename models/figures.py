@@ -3,31 +3,33 @@
 from collections.abc import Callable
 from itertools import cycle
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from models.evaluation import Evaluation
+from models.evaluation import EVERYONE, Evaluation
 
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#999999")
 """Okabe and Ito's colours, told apart with any colour vision; lines differ in dashes too."""
 DASHES = ("-", "--", "-.", ":")
 
 
 def figures(evaluation: Evaluation) -> dict[str, Figure]:
-    """precision_recall, calibration, lead_time and risk_distribution."""
+    """lead_time, calibration, decisions, precision_recall and risk_distribution."""
     drawings: dict[str, Callable[[Evaluation], Figure]] = {
-        "precision_recall": precision_recall,
-        "calibration": calibration,
         "lead_time": lead_time,
+        "calibration": calibration,
+        "decisions": decisions,
+        "precision_recall": precision_recall,
         "risk_distribution": risk_distribution,
     }
     return {name: draw(evaluation) for name, draw in drawings.items()}
 
 
 def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    figure = Figure(figsize=(9, 4.5), layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(title, loc="left", fontsize=11)
     axes.set_xlabel(x)
@@ -41,7 +43,12 @@ def _each_model(frame: pd.DataFrame, axes: Axes, x: str, y: str, marker: str = "
     for model, (colour, dashes) in zip(frame["model"].unique(), styles, strict=False):
         line = frame[frame["model"] == model]
         axes.plot(line[x], line[y], color=colour, linestyle=dashes, marker=marker, label=model)
-    axes.legend(frameon=False)
+    _legend_beside(axes)
+
+
+def _legend_beside(axes: Axes) -> None:
+    """Where it covers no line."""
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def precision_recall(evaluation: Evaluation) -> Figure:
@@ -57,34 +64,63 @@ def precision_recall(evaluation: Evaluation) -> Figure:
 
 
 def calibration(evaluation: Evaluation) -> Figure:
-    """Observed rate against predicted risk by tenths of the rows, with 95% intervals clustered by person."""
-    curve = evaluation.calibration
-    figure, axes = _axes("Predicted risk and observed rate, by tenths of risk", "Predicted risk", "Observed rate")
-    top = float(max(curve["predicted"].max(), curve[["observed", "high"]].max(axis=None))) * 1.05
+    """Observed rate against predicted risk by tenths of all rows and by fifths of those listed, with 95% intervals."""
+    curves = {"all, by tenths": evaluation.calibration, "listed, by fifths": evaluation.calibration_listed}
+    figure, axes = _axes("Predicted risk and observed rate", "Predicted risk", "Observed rate")
+    top = 1.05 * float(np.nanmax([curve[["predicted", "observed", "high"]].max() for curve in curves.values()]))
     axes.plot([0, top], [0, top], color="#777777", linewidth=0.8, label="predicted = observed")
-    errors = [curve["observed"] - curve["low"], curve["high"] - curve["observed"]]
-    bars = [error.clip(lower=0).fillna(0).to_numpy() for error in errors]
-    axes.errorbar(
-        curve["predicted"], curve["observed"], yerr=bars, fmt="o", color=PALETTE[0], capsize=3, label=evaluation.lead
-    )
+    for (label, curve), colour, marker in zip(curves.items(), PALETTE, ("o", "s"), strict=False):
+        bars = _bars(curve, "observed")
+        axes.errorbar(
+            curve["predicted"], curve["observed"], yerr=bars, fmt=marker, color=colour, capsize=3, label=label
+        )
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.legend(frameon=False)
     return figure
 
 
+def _bars(frame: pd.DataFrame, value: str) -> list[np.ndarray]:
+    """The lengths of error bars below and above; none where the interval is not known."""
+    errors = (frame[value] - frame["low"], frame["high"] - frame[value])
+    return [error.clip(lower=0).fillna(0).to_numpy() for error in errors]
+
+
 def lead_time(evaluation: Evaluation) -> Figure:
-    """The share of admissions on a list, day by day before them; the lead's 95% interval as a band."""
+    """The share of admissions on a list, day by day before them, with 95% intervals: the lead's as a band."""
     frame = evaluation.lead_time
     title = f"Share of admissions listed, by days before ({evaluation.counts['admissions']:,} admissions)"
     figure, axes = _axes(title, "Days before admission", "Share listed of those on a caseload")
     _each_model(frame, axes, "days_before", "share", marker="o")
     mine = frame[frame["model"] == evaluation.lead]
     axes.fill_between(mine["days_before"], mine["low"], mine["high"], color=PALETTE[0], alpha=0.15, linewidth=0)
+    others = [model for model in frame["model"].unique() if model != evaluation.lead]
+    for place, (model, colour) in enumerate(zip(others, cycle(PALETTE[1:] + PALETTE[:1]), strict=False), start=1):
+        rows = frame[frame["model"] == model]
+        aside = rows["days_before"] + 0.06 * place - 0.03 * (len(others) + 1)
+        axes.errorbar(aside, rows["share"], yerr=_bars(rows, "share"), fmt="none", ecolor=colour, elinewidth=0.7)
     axes.invert_xaxis()
     axes.set_xticks(sorted(mine["days_before"]), [f"-{day}" for day in sorted(mine["days_before"])])
     axes.set_ylim(0, None)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
+    return figure
+
+
+def decisions(evaluation: Evaluation) -> Figure:
+    """Net benefit against the risk from which on one would act, per 1,000 person-days; acting on nobody is 0."""
+    frame = evaluation.decisions
+    frame = frame[frame["model"] != EVERYONE].assign(shown=lambda rows: 1000 * rows["net_benefit"])
+    figure, axes = _axes("Net benefit of acting from a risk on", "Risk from which on one acts", "Per 1,000 person-days")
+    _each_model(frame, axes, "threshold", "shown")
+    mine = frame[frame["model"] == evaluation.lead]
+    axes.fill_between(mine["threshold"], 1000 * mine["low"], 1000 * mine["high"], color=PALETTE[0], alpha=0.15, lw=0)
+    everyone = evaluation.decisions[evaluation.decisions["model"] == EVERYONE]
+    top, bottom = axes.get_ylim()[1], min(0.0, float(frame["shown"].min()))
+    axes.plot(everyone["threshold"], 1000 * everyone["net_benefit"], color="#777777", linewidth=0.8, label=EVERYONE)
+    axes.set_ylim(bottom - 0.1 * top, top)
+    axes.axhline(0, color="#777777", linewidth=0.8)
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    _legend_beside(axes)
     return figure
 
 

@@ -1,8 +1,8 @@
 """How good a score is: discrimination, calibration and yield at a team's capacity, each with weights.
 
-A metric that is asked for many times with other weights is made once (`discrimination_of`, `listing_of`, ...) and
-called with the weights: the sorting is done once, so a bootstrap costs a few passes over the rows. Labels are 1
-(admitted) and 0. Every value is NaN where it is not defined (no positives, no negatives, nobody listed).
+A bootstrap asks for a metric many times with other weights. What is made of sums (calibration, yield) is made from the
+sums of its parts, so that they can be added up by person first; for discrimination the sorting is done once. Labels are
+1 (admitted) and 0. Every value is NaN where it is not defined (no positives, no negatives, nobody listed).
 """
 
 from collections.abc import Callable
@@ -13,12 +13,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import logit
 
-from models.calibration import fit_line, newton_step_of
+from models.calibration import fit_line, newton_parts, newton_step
 
 Floats = npt.NDArray[np.float64]
-Weighted = Callable[[Floats | None], float]
-"""A metric of fixed rows, as a function of their weights; None weighs every row 1."""
-
 TINY = 1e-12
 
 
@@ -30,22 +27,6 @@ def _weigh(weights: Floats | None, rows: int) -> Floats:
     return np.ones(rows) if weights is None else np.asarray(weights, dtype=np.float64)
 
 
-def _curve(labels: npt.ArrayLike, scores: npt.ArrayLike) -> Callable[[Floats | None], tuple[Floats, Floats]]:
-    """Weighted true and false positives at each distinct score, from the highest; first pair is (0, 0)."""
-    label, score = np.asarray(labels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
-    order = np.argsort(-score, kind="stable")
-    ends = np.flatnonzero(np.append(np.diff(score[order]) != 0, True)) if len(order) else order
-    hits = label[order]
-
-    def counted(weights: Floats | None) -> tuple[Floats, Floats]:
-        weight = _weigh(weights, len(order))[order]
-        true = np.cumsum(weight * hits)[ends]
-        false = np.cumsum(weight * (1 - hits))[ends]
-        return np.append(0.0, true), np.append(0.0, false)
-
-    return counted
-
-
 @dataclass(frozen=True)
 class Discrimination:
     """`auroc` and `average_precision`."""
@@ -55,18 +36,27 @@ class Discrimination:
 
 
 def discrimination_of(labels: npt.ArrayLike, scores: npt.ArrayLike) -> Callable[[Floats | None], Discrimination]:
-    """Both measures of these rows, ready for any weights."""
-    curve = _curve(labels, scores)
+    """Both measures of these rows, ready for any weights.
+
+    Positives are few: apart from one running sum over all rows, the work for each set of weights is theirs alone.
+    """
+    label, score = np.asarray(labels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    order = np.argsort(-score, kind="stable")
+    at = np.flatnonzero(label[order] == 1)
+    falling = -score[order]
+    first, last = (np.searchsorted(falling, falling[at], side) for side in ("left", "right"))
+    first_hit, last_hit = (np.searchsorted(at, edge) for edge in (first, last))
 
     def measured(weights: Floats | None = None) -> Discrimination:
-        true, false = curve(weights)
-        area = float(np.diff(false) @ (true[1:] + true[:-1])) / 2
-        flagged = true[1:] + false[1:]
-        precision = np.divide(true[1:], flagged, out=np.zeros_like(flagged), where=flagged > 0)
-        return Discrimination(
-            _ratio(area, true[-1] * false[-1]),
-            _ratio(float(np.diff(true) @ precision), true[-1]),
-        )
+        weight = _weigh(weights, len(order))[order]
+        flagged = np.append(0.0, np.cumsum(weight))
+        own = weight[at]
+        true = np.append(0.0, np.cumsum(own))
+        false_above, false_to = flagged[first] - true[first_hit], flagged[last] - true[last_hit]
+        positives, negatives = true[-1], flagged[-1] - true[-1]
+        precision = np.divide(true[last_hit], flagged[last], out=np.zeros_like(own), where=flagged[last] > 0)
+        won = own @ (negatives - (false_above + false_to) / 2)
+        return Discrimination(_ratio(won, positives * negatives), _ratio(own @ precision, positives))
 
     return measured
 
@@ -169,26 +159,6 @@ class CalibrationFigures:
     slope: float
 
 
-def calibration_of(labels: npt.ArrayLike, risks: npt.ArrayLike) -> Callable[[Floats | None], CalibrationFigures]:
-    """`calibration` of these rows, ready for any weights.
-
-    With weights, intercept and slope are one Newton step from the unweighted answer: what a bootstrap needs, at the
-    cost of a few sums.
-    """
-    label, risk = np.asarray(labels, dtype=np.float64), np.asarray(risks, dtype=np.float64)
-    score = np.asarray(logit(np.clip(risk, TINY, 1 - TINY)))
-    if not _fittable(label, score):
-        return lambda weights: CalibrationFigures(expected_over_observed(label, risk, weights), *[float("nan")] * 2)
-    line = np.array(fit_line(score, label))
-    step = newton_step_of(line, score, label)
-
-    def measured(weights: Floats | None = None) -> CalibrationFigures:
-        intercept, slope = line if weights is None else line - step(weights)
-        return CalibrationFigures(expected_over_observed(label, risk, weights), float(intercept), float(slope))
-
-    return measured
-
-
 def _fittable(label: Floats, score: Floats) -> bool:
     """Both outcomes are there and the scores overlap, so that the likelihood has a maximum."""
     ones, zeros = score[label == 1], score[label == 0]
@@ -210,14 +180,38 @@ def calibration(labels: npt.ArrayLike, risks: npt.ArrayLike, weights: Floats | N
     >>> round(found.expected_over_observed, 6), round(abs(found.intercept), 6), round(found.slope, 6)
     (1.0, 0.0, 1.0)
     """
-    if weights is None:
-        return calibration_of(labels, risks)(None)
-    present = np.asarray(weights) > 0
-    label, risk = (np.asarray(values, dtype=np.float64)[present] for values in (labels, risks))
-    score = np.asarray(logit(np.clip(risk, TINY, 1 - TINY)))
-    weight = np.asarray(weights, dtype=np.float64)[present]
+    label, risk = np.asarray(labels, dtype=np.float64), np.asarray(risks, dtype=np.float64)
+    weight = _weigh(weights, len(label))
+    present = weight > 0
+    label, risk, weight = label[present], risk[present], weight[present]
+    score = _logits(risk)
     line = fit_line(score, label, weight) if _fittable(label, score) else (float("nan"), float("nan"))
     return CalibrationFigures(expected_over_observed(label, risk, weight), *line)
+
+
+def _logits(risks: Floats) -> Floats:
+    return np.asarray(logit(np.clip(risks, TINY, 1 - TINY)))
+
+
+def risk_parts(labels: npt.ArrayLike, risks: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """What `risk_figures` needs of each row (a row each), and the line that the labels have on the logits."""
+    label, risk = np.asarray(labels, dtype=np.float64), np.asarray(risks, dtype=np.float64)
+    score, sure = _logits(risk), np.clip(risk, TINY, 1 - TINY)
+    line = np.array(fit_line(score, label)) if _fittable(label, score) else np.full(2, np.nan)
+    loss = -(label * np.log(sure) + (1 - label) * np.log1p(-sure))
+    own = np.column_stack([np.ones_like(risk), loss, (risk - label) ** 2, risk, label])
+    return np.hstack([own, newton_parts(line, score, label)]), line
+
+
+def risk_figures(sums: Floats, line: Floats) -> list[float]:
+    """log_loss, brier, expected_over_observed, calibration intercept and slope, from the weighted sums of `risk_parts`.
+
+    Intercept and slope are one Newton step from the unweighted answer: what a bootstrap needs, at the cost of a few
+    sums.
+    """
+    rows, loss, squares, expected, observed = sums[:5]
+    moved = line if np.isnan(line).any() else line - newton_step(sums[5:], line[1])
+    return [_ratio(loss, rows), _ratio(squares, rows), _ratio(expected, observed), float(moved[0]), float(moved[1])]
 
 
 def calibration_curve(labels: npt.ArrayLike, risks: npt.ArrayLike, bins: int = 10) -> pd.DataFrame:
@@ -263,30 +257,25 @@ def net_benefit(labels: npt.ArrayLike, risks: npt.ArrayLike, threshold: float, w
     return _ratio(gained - wasted * threshold / (1 - threshold), weight.sum())
 
 
-@dataclass(frozen=True)
-class Yield:
-    """What lists of a given length catch: PPV (share of listed rows admitted), recall (share of admitted rows listed),
-    lift (PPV over the rate of all rows) and NNE (people to see for each who will be admitted, 1 / PPV)."""
-
-    ppv: float
-    recall: float
-    lift: float
-    nne: float
-
-
-def listing_of(labels: npt.ArrayLike, listed: npt.ArrayLike) -> Callable[[Floats | None], Yield]:
-    """The yield of rows that are `listed` or not, ready for any weights."""
+def yield_parts(labels: npt.ArrayLike, listed: npt.ArrayLike) -> Floats:
+    """What `yield_figures` needs of each place: hits, places on the list, positives, all."""
     label, shown = np.asarray(labels, dtype=np.float64), np.asarray(listed, dtype=np.float64)
-    both = label * shown
+    return np.column_stack([label * shown, shown, label, np.ones_like(label)])
 
-    def measured(weights: Floats | None = None) -> Yield:
-        weight = _weigh(weights, len(label))
-        hits, places, positives = (float(weight @ part) for part in (both, shown, label))
-        ppv = _ratio(hits, places)
-        rate = _ratio(positives, float(weight.sum()))
-        return Yield(ppv, _ratio(hits, positives), ppv / rate if rate > 0 else float("nan"), _ratio(places, hits))
 
-    return measured
+def yield_figures(sums: npt.ArrayLike) -> list[float]:
+    """What lists catch, from the weighted sums of `yield_parts`: PPV (share of listed places admitted), recall (share
+    of admitted places listed), lift (PPV over the rate of all places) and NNE (people to see for each who will be
+    admitted, 1 / PPV).
+
+    Examples
+    --------
+    >>> yield_figures(yield_parts([1, 0, 1, 0], [True, False, True, False]).sum(axis=0))
+    [1.0, 1.0, 2.0, 1.0]
+    """
+    hits, places, positives, everyone = (float(part) for part in np.asarray(sums))
+    ppv, rate = _ratio(hits, places), _ratio(positives, everyone)
+    return [ppv, _ratio(hits, positives), ppv / rate if rate > 0 else float("nan"), _ratio(places, hits)]
 
 
 def top_of_groups(
@@ -314,68 +303,3 @@ def top_of_groups(
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.arange(len(order)) - np.repeat(first, sizes)
     return np.asarray(place < np.asarray(capacities))
-
-
-def at_capacity(
-    labels: npt.ArrayLike,
-    scores: npt.ArrayLike,
-    groups: npt.ArrayLike,
-    ties: npt.ArrayLike,
-    capacities: npt.ArrayLike,
-    weights: Floats | None = None,
-) -> Yield:
-    """The yield when each group (a team on a day) sees its highest `capacities` rows; arguments as in `top_of_groups`.
-
-    Examples
-    --------
-    >>> at_capacity([1, 0, 1, 0], [0.9, 0.8, 0.4, 0.1], [0, 0, 1, 1], [0, 0, 0, 0], [1, 1, 1, 1])
-    Yield(ppv=1.0, recall=1.0, lift=2.0, nne=1.0)
-    """
-    return listing_of(labels, top_of_groups(groups, scores, ties, capacities))(weights)
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A percentile interval; NaN where too few resamples had a value."""
-
-    low: float
-    high: float
-
-
-def clustered_draws(
-    metric: Callable[[Floats | None], npt.ArrayLike], person_ids: npt.ArrayLike, draws: int = 200, seed: int = 0
-) -> Floats:
-    """The metric (a number, or several) under `draws` Poisson(1) weights per person, a row for each draw.
-
-    This is a bootstrap in which a person's rows go together.
-
-    The same people, draws and seed give the same weights, so two metrics' draws can be compared pair by pair.
-    """
-    people, codes = np.unique(np.asarray(person_ids), return_inverse=True)
-    generator = np.random.default_rng(seed)
-    weights = (generator.poisson(1.0, len(people)).astype(np.float64) for _ in range(draws))
-    return np.array([metric(weight[codes]) for weight in weights], dtype=np.float64)
-
-
-def percentile_interval(values: Floats, level: float = 0.95) -> Interval:
-    """The middle `level` of the finite values."""
-    finite = values[np.isfinite(values)]
-    if len(finite) < 2:
-        return Interval(float("nan"), float("nan"))
-    low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high))
-
-
-def clustered_interval(
-    metric: Weighted, person_ids: npt.ArrayLike, draws: int = 200, seed: int = 0, level: float = 0.95
-) -> Interval:
-    """The percentile interval of `clustered_draws`. Rows of one person are nearly copies of each other, so an interval
-    over rows would be two to three times too narrow.
-
-    Examples
-    --------
-    >>> interval = clustered_interval(lambda weights: 0.5, [1, 1, 2], draws=10)
-    >>> interval.low, interval.high
-    (0.5, 0.5)
-    """
-    return percentile_interval(clustered_draws(metric, person_ids, draws, seed), level)

@@ -101,6 +101,18 @@ def train(
     return bundle
 
 
+def later_log_loss(
+    table: pd.DataFrame, labels: pd.DataFrame, parts: pd.Series, contract: Contract, config: TrainConfig
+) -> float:
+    """The trees' log loss on the 'calibrate' rows, the mean of the seeds; arguments as `train`'s."""
+    outcomes = _outcomes(table, labels, parts)
+    training, later = (_block(table, outcomes, parts, part) for part in (TRAIN, CALIBRATE))
+    _check_enough(training, TRAIN, config.least_admissions)
+    _check_enough(later, CALIBRATE, config.least_calibration_admissions)
+    sampled, log_share = _sample(training, config)
+    return float(np.mean(_fit_boosters(sampled, later, contract, log_share, config)[1]))
+
+
 def _fit(training: Block, later: Block, contract: Contract, config: TrainConfig) -> Bundle:
     sampled, log_share = _sample(training, config)
     logistic = _fit_logistic(sampled, later, contract, log_share, config)

@@ -1,31 +1,36 @@
 """From the history to the frames that models learn from and score, bucket by bucket."""
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from math import ceil
-from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.build import build
+from features.build import Part, build_part, finish
 from features.catalogue import Catalogue
-from features.cohort import caseload
+from features.cohort import CONTACT_COLUMNS, caseload
 from features.errors import NotReadyError
 from features.history import merged
 from features.labels import admission_lag_days, deaths_known, inpatient_spells, label
-from features.teams import added, team_counts
+from features.schema import TABLES
+from features.teams import added
 from features.windows import HORIZON_DAYS, cuts, shift_days
 from models.splits import CALIBRATE, TEST, TRAIN, temporal_split
 from pipelines.config import ServiceConfig
+from pipelines.mapping import Mapper, map_buckets
 from pipelines.store import History
 
-Result = TypeVar("Result")
-EVENT_TABLES = ("people", "referrals", "contacts", "observations", "stays", "attendances")
+OF_A_PERIOD = ("contacts", "observations", "attendances")
+"""Tables of which no row matters any more once it lies before every look-back."""
+DAYS_APART = 2
+"""Days before a visit on which what was recorded on its calendar day may lie."""
 WARM_UP_DAYS = 30
 """Days after the history's first contact before the first training cut: before that everyone looks new."""
 
@@ -45,7 +50,7 @@ class Outcomes:
 @dataclass(frozen=True)
 class Dataset:
     """Rows to learn from and to be judged by: features, labels and parts row for row; memberships (with team_id) for
-    every row; exclusions counted by cut."""
+    every row; exclusions counted by cut; learned: the people of the train and calibrate blocks, built or not."""
 
     frame: pd.DataFrame
     labels: pd.DataFrame
@@ -53,13 +58,14 @@ class Dataset:
     memberships: pd.DataFrame
     exclusions: pd.DataFrame
     lag_days: float
+    learned: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Snapshot:
     """A cut: each person on a caseload, with features; memberships; exclusions; and their personal details.
 
-    details: person_id, age (years), sex, newest (when the newest record about anyone became known).
+    details: person_id, age (years), sex, newest (when the newest record of those looked at became known).
     """
 
     as_of: datetime
@@ -68,12 +74,6 @@ class Snapshot:
     exclusions: pd.DataFrame
     details: pd.DataFrame
     data_as_of: datetime
-
-
-def map_buckets(config: ServiceConfig, history: History, work: Callable[[int], Result]) -> list[Result]:
-    """`work` for every bucket, in bucket order whatever the order in which they finish."""
-    with ThreadPoolExecutor(config.workers) as pool:
-        return list(pool.map(work, range(history.buckets)))
 
 
 def matured_outcomes(history: History, config: ServiceConfig, matured_at: datetime) -> Outcomes:
@@ -120,26 +120,24 @@ def dataset(
     config: ServiceConfig,
     catalogue: Catalogue,
     as_of: datetime,
+    over: Mapper,
     tell: Callable[[str], None],
     parts: Sequence[str] = (),
 ) -> Dataset:
     """Everything a training at `as_of` needs, from what was known then; only the blocks in `parts`, where given."""
     outcomes = matured_outcomes(history, config, as_of)
-    blocks = planned_cuts(config, as_of, _first_contact(history, config, as_of), outcomes.lag_days)
+    blocks = planned_cuts(config, as_of, _first_contact(history, as_of, over), outcomes.lag_days)
     wanted = {part: moments for part, moments in blocks.items() if not parts or part in parts}
-    teams = counts_of_teams(history, config, catalogue, [cut for moments in wanted.values() for cut in moments], as_of)
-    done: list[int] = []
-
-    def of_bucket(bucket: int) -> list[tuple[str, pd.DataFrame, pd.DataFrame, pd.DataFrame]]:
-        tables = history.read(bucket, known_by=as_of)
-        found = [(part, *_block(tables, config, catalogue, part, moments, teams)) for part, moments in wanted.items()]
-        done.append(bucket)
-        tell(f"features of bucket {len(done)} of {history.buckets}")
-        return found
-
-    pieces = [piece for bucket in map_buckets(config, history, of_bucket) for piece in bucket]
-    named = pd.concat([pd.Series(part, index=range(len(rows)), name="part") for part, rows, _, _ in pieces])
-    frame = _stacked(rows for _, rows, _, _ in pieces)
+    others = {part: blocks[part] for part in (TRAIN, CALIBRATE) if part not in wanted}
+    work = partial(_blocks, history, config, catalogue, as_of, wanted)
+    buckets = range(history.buckets)
+    pieces = map_buckets(over, work, buckets, lambda done: tell(f"features of bucket {done} of {len(buckets)}"))
+    built, named, members, excluded = zip(*pieces, strict=True)
+    frame = finished(built, catalogue)
+    blocks_of_rows = np.concatenate([part.to_numpy() for part in named])
+    learned = [frame.loc[blocks_of_rows != TEST, "person_id"].to_numpy()]
+    if others:
+        learned += map_buckets(over, partial(_learned, history, config, catalogue, as_of, others), buckets)
     labels = label(
         frame,
         outcomes.spells,
@@ -152,64 +150,93 @@ def dataset(
     return Dataset(
         frame,
         labels,
-        named.reset_index(drop=True).astype(object),
-        _stacked(members for _, _, members, _ in pieces),
-        _summed(excluded for _, _, _, excluded in pieces),
+        pd.Series(blocks_of_rows, name="part", dtype=object),
+        _stacked(members),
+        _summed(excluded),
         outcomes.lag_days,
+        np.unique(np.concatenate(learned)).astype(np.int64),
     )
 
 
-def snapshot(history: History, config: ServiceConfig, catalogue: Catalogue, as_of: datetime) -> Snapshot:
+def snapshot(history: History, config: ServiceConfig, catalogue: Catalogue, as_of: datetime, over: Mapper) -> Snapshot:
     """The caseloads at `as_of` with their features, from what was known then and nothing that became known later."""
-    teams = counts_of_teams(history, config, catalogue, [as_of], as_of)
-
-    def of_bucket(bucket: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, datetime | None]:
-        tables = history.read(bucket, known_by=as_of)
-        members, excluded = caseload(tables, [as_of], config.caseload, config.zone)
-        frame = build(tables, _index(members), catalogue, config.zone, teams)
-        return frame, members, excluded, _details(tables, frame, as_of, config.zone), _newest(tables)
-
-    frames, members, excluded, details, newest = zip(*map_buckets(config, history, of_bucket), strict=True)
+    work = partial(_caseload, history, config, catalogue, as_of)
+    built, members, excluded, details, newest = zip(*map_buckets(over, work, range(history.buckets)), strict=True)
     known = [moment for moment in newest if moment is not None]
     if not known:
         message = (
             "A list needs a history; nothing in it was known by this cut. Ingest extracts first, or correct --as-of."
         )
         raise NotReadyError(message)
-    return Snapshot(as_of, _stacked(frames), _stacked(members), _summed(excluded), _stacked(details), max(known))
+    frame = finished(built, catalogue)
+    return Snapshot(as_of, frame, _stacked(members), _summed(excluded), _stacked(details), max(known))
 
 
-def counts_of_teams(
+def finished(parts: Sequence[Part], catalogue: Catalogue) -> pd.DataFrame:
+    """The feature table of all buckets."""
+    counts = added([part.counts for part in parts])
+    return _stacked(finish(part, counts, catalogue) for part in parts)
+
+
+def _caseload(
+    history: History, config: ServiceConfig, catalogue: Catalogue, as_of: datetime, bucket: int
+) -> tuple[Part, pd.DataFrame, pd.DataFrame, pd.DataFrame, datetime | None]:
+    """One bucket's share of a `Snapshot`."""
+    tables = looked_at(history, config, catalogue, as_of, [as_of], bucket)
+    members, excluded = caseload(tables, [as_of], config.caseload, config.zone)
+    part = build_part(tables, _index(members), catalogue, config.zone, [as_of])
+    return part, members, excluded, _details(tables, part.keyed, as_of, config.zone), _newest(tables)
+
+
+def looked_at(
     history: History,
     config: ServiceConfig,
     catalogue: Catalogue,
-    moments: Sequence[datetime],
     known_by: datetime | None,
-) -> pd.DataFrame:
-    """What features of teams are made of, over all buckets; none where the catalogue has no such feature."""
-    events = (catalogue.events[name] for info in catalogue.of_teams for name in (info.of, info.among))
-    names = sorted({event.table for event in events})
-    if not names:
-        return added([])
-
-    def of_bucket(bucket: int) -> pd.DataFrame:
-        tables = history.read(bucket, known_by=known_by, names=names)
-        return team_counts(tables, moments, catalogue, config.zone)
-
-    return added(map_buckets(config, history, of_bucket))
+    cuts: Sequence[datetime],
+    bucket: int,
+) -> dict[str, pa.Table]:
+    """What caseloads and features at these cuts are made of: events since the longest look-back, in the columns that
+    are looked at, and the whole of what may have begun long before and still matter."""
+    since = shift_days(min(cuts), -max(catalogue.longest, config.caseload.active_days) - DAYS_APART, config.zone)
+    columns = {name: catalogue.columns[name].union(CONTACT_COLUMNS) for name in OF_A_PERIOD}
+    lasting = history.read(bucket, [name for name in TABLES if name not in OF_A_PERIOD], known_by)
+    return lasting | history.read(bucket, OF_A_PERIOD, known_by, columns, since, coded=True)
 
 
-def _block(
-    tables: dict[str, pa.Table],
+def _blocks(
+    history: History,
     config: ServiceConfig,
     catalogue: Catalogue,
-    part: str,
-    moments: Sequence[datetime],
-    teams: pd.DataFrame,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    every = config.periods.landmark_every if part == TRAIN else 1
-    members, excluded = caseload(tables, moments, config.caseload, config.zone, every)
-    return build(tables, _index(members), catalogue, config.zone, teams), members, excluded
+    as_of: datetime,
+    wanted: dict[str, list[datetime]],
+    bucket: int,
+) -> tuple[Part, pd.Series, pd.DataFrame, pd.DataFrame]:
+    """One bucket's share of a `Dataset`: features, the block that each row is in, memberships, exclusions."""
+    cuts = [cut for block in wanted.values() for cut in block]
+    tables = looked_at(history, config, catalogue, as_of, cuts, bucket)
+    every = {block: config.periods.landmark_every if block == TRAIN else 1 for block in wanted}
+    found = {b: caseload(tables, at, config.caseload, config.zone, every[b]) for b, at in wanted.items()}
+    rows = {block: _index(members) for block, (members, _) in found.items()}
+    named = np.repeat(list(rows), [len(index) for index in rows.values()])
+    part = build_part(tables, _stacked(rows.values()), catalogue, config.zone, cuts)
+    members, excluded = ([frames[n] for frames in found.values()] for n in (0, 1))
+    return part, pd.Series(named, name="part", dtype=object), _stacked(members), _stacked(excluded)
+
+
+def _learned(
+    history: History,
+    config: ServiceConfig,
+    catalogue: Catalogue,
+    as_of: datetime,
+    blocks: dict[str, list[datetime]],
+    bucket: int,
+) -> npt.NDArray[np.int64]:
+    """One bucket's people of blocks whose features nobody needs."""
+    tables = looked_at(history, config, catalogue, as_of, [cut for block in blocks.values() for cut in block], bucket)
+    every = {block: config.periods.landmark_every if block == TRAIN else 1 for block in blocks}
+    found = [caseload(tables, at, config.caseload, config.zone, every[b])[0]["person_id"] for b, at in blocks.items()]
+    return np.unique(np.concatenate(found)).astype(np.int64)
 
 
 def _index(members: pd.DataFrame) -> pd.DataFrame:
@@ -233,17 +260,19 @@ def _newest(tables: dict[str, pa.Table]) -> datetime | None:
     return max(moments) if moments else None
 
 
-def _first_contact(history: History, config: ServiceConfig, as_of: datetime) -> datetime:
-    def of_bucket(bucket: int) -> datetime | None:
-        contacts = history.read(bucket, ("contacts",), known_by=as_of)["contacts"]
-        earliest: datetime | None = pc.min(contacts["occurred_at"]).as_py()
-        return earliest
-
-    found = [moment for moment in map_buckets(config, history, of_bucket) if moment is not None]
+def _first_contact(history: History, as_of: datetime, over: Mapper) -> datetime:
+    firsts = map_buckets(over, partial(_first_of, history, as_of), range(history.buckets))
+    found = [moment for moment in firsts if moment is not None]
     if not found:
         message = "Training needs contacts in the history; found none. Run `minusnine ingest` first."
         raise NotReadyError(message)
     return min(found)
+
+
+def _first_of(history: History, as_of: datetime, bucket: int) -> datetime | None:
+    contacts = history.read(bucket, ("contacts",), as_of, {"contacts": ("occurred_at",)})["contacts"]
+    earliest: datetime | None = pc.min(contacts["occurred_at"]).as_py()
+    return earliest
 
 
 def _stacked(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:

@@ -1,19 +1,22 @@
 """The command line: reads the options, calls a step, prints what came of it, and turns errors into one sentence."""
 
+import getpass
 import os
 import time
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from features.errors import ConfigError, MinusNineError
+from features.errors import ConfigError, MinusNineError, place_of
 from pipelines.config import ServiceConfig, load_config
+
+if TYPE_CHECKING:
+    from models.gate import Line
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -50,10 +53,9 @@ def main() -> None:
 
 
 def unforeseen(error: Exception) -> str:
-    """What can be said of a fault that has no sentence of its own, without quoting it: it may quote a cell."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
+    """What can be said of a fault that has no sentence of its own."""
     return (
-        f"something failed that should not: {type(error).__name__} in {Path(place.filename).name}:{place.lineno}. "
+        f"something failed that should not: {place_of(error)}. "
         f"Run `minusnine doctor`; {TRACEBACK_VARIABLE}=1 shows where it happened."
     )
 
@@ -84,6 +86,15 @@ def opened(config: Path, workspace: Path | None) -> ServiceConfig:
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+def user() -> str:
+    """The name of whoever runs this; ConfigError where the system has none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        message = "--by must name who decides; the system has no name for the user. Give a name or a role."
+        raise ConfigError(message) from None
 
 
 def chosen_cut(config: ServiceConfig, as_of: str | None) -> datetime:
@@ -133,14 +144,39 @@ def ingest(config: ConfigOption = DEFAULT_CONFIG, workspace: WorkspaceOption = N
 
 @app.command()
 def train(config: ConfigOption = DEFAULT_CONFIG, as_of: AsOfOption = None, workspace: WorkspaceOption = None) -> None:
-    """Train a model on what was known at the cut, judge it, register it as champion."""
+    """Train a model on what was known at the cut, judge it, register it as challenger (the first goes to the gate)."""
     loaded = opened(config, workspace)
     from pipelines import steps
 
     with telling("Training") as tell:
         trained = steps.train(loaded, chosen_cut(loaded, as_of), tell)
-    out.print(f"Model {trained.version} ({trained.lead} leads) is champion: {trained.bundle}")
+    role = "champion" if trained.decision else "the challenger (`minusnine promote` puts it to the gate)"
+    out.print(f"Model {trained.version} ({trained.lead} leads) is {role}: {trained.bundle}", soft_wrap=True)
     show_metrics(trained.evidence.metrics, trained.evidence.page)
+
+
+@app.command()
+def promote(
+    config: ConfigOption = DEFAULT_CONFIG,
+    workspace: WorkspaceOption = None,
+    by: Annotated[str | None, typer.Option(help="Who decides, for the record (default: the user's name).")] = None,
+    back: Annotated[bool, typer.Option("--back", help="Make the champion before this one champion again.")] = False,
+) -> None:
+    """Put the challenger to the gate, and make it champion if it passes every line; or go back to the one before."""
+    loaded = opened(config, workspace)
+    from pipelines import steps
+
+    decides = by if by is not None else user()
+    if back:
+        was, now_is = steps.go_back(loaded, decides)
+        out.print(f"Model {now_is} is champion again; model {was} is not.")
+        return
+    with telling("Promoting") as tell:
+        decision = steps.promote(loaded, decides, tell)
+    show_lines(decision.lines)
+    out.print(f"Evidence: {decision.evidence.page}", soft_wrap=True)
+    decision.require()
+    out.print(f"Model {decision.version} is champion.")
 
 
 @app.command()
@@ -152,6 +188,37 @@ def evaluate(config: ConfigOption = DEFAULT_CONFIG, workspace: WorkspaceOption =
     with telling("Evaluating") as tell:
         evidence = steps.evaluate(loaded, tell)
     show_metrics(evidence.metrics, evidence.page)
+
+
+@app.command()
+def prove(config: ConfigOption = DEFAULT_CONFIG, workspace: WorkspaceOption = None) -> None:
+    """Hold the champion against a simulated trust's truth: near the best there is, and no leak."""
+    loaded = opened(config, workspace)
+    from pipelines import steps
+
+    with telling("Proving") as tell:
+        done = steps.prove(loaded, tell)
+    show_lines(done.lines)
+    for row in done.one_clock.itertuples():
+        out.print(f"{row.build}: {row.measure} {row.value:.3f} ({row.low:.3f} to {row.high:.3f})")
+    out.print(f"Evidence: {done.page}", soft_wrap=True)
+    if not all(line.passed for line in done.lines):
+        raise SystemExit(1)
+
+
+@app.command()
+def backtest(
+    config: ConfigOption = DEFAULT_CONFIG, as_of: AsOfOption = None, workspace: WorkspaceOption = None
+) -> None:
+    """Repeat training and judging at earlier cuts, each with what was known then; registers nothing."""
+    loaded = opened(config, workspace)
+    from pipelines import steps
+
+    with telling("Backtest") as tell:
+        done = steps.backtest(loaded, chosen_cut(loaded, as_of), tell)
+    for row in done.figures[done.figures["measure"].isin(("auroc", "ppv"))].itertuples():
+        out.print(f"{row.origin} {row.measure} {row.value:.3f} ({row.low:.3f} to {row.high:.3f})")
+    out.print(f"Evidence: {done.page}", soft_wrap=True)
 
 
 @app.command()
@@ -259,6 +326,11 @@ def docs(
     for name, page in pages.items():
         (folder / name).write_text(page, encoding="utf-8")
         out.print(f"Wrote {folder / name}")
+
+
+def show_lines(lines: "Iterable[Line]") -> None:
+    for line in lines:
+        out.print(f"{'ok  ' if line.passed else 'FAIL'}  {line.name}: {line.says}", markup=False, soft_wrap=True)
 
 
 def show_metrics(metrics: dict[str, float], page: Path) -> None:

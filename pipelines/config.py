@@ -1,21 +1,26 @@
 """The service's configuration: one YAML file, read whole, unknown keys refused."""
 
 import os
+import re
 from datetime import datetime, time
 from pathlib import Path
 from typing import Any, Literal, get_args
 from zoneinfo import available_timezones
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from features.cohort import CaseloadRules
 from features.errors import ConfigError, nearest
 from features.labels import OutcomeRules
 from features.sources.task import FrameSpec
+from models.gate import GateConfig
 from models.training import TrainConfig
+from models.tuning import TuneConfig
 
 DATA_VARIABLE = "MINUSNINE_DATA"
+RESERVED = {"lightgbm", "logistic", "champion", "everyone", "oracle", "filter", "filter in time"}
+"""What models and bounds are called beside the rules."""
 
 
 class _Section(BaseModel):
@@ -57,7 +62,7 @@ class PeriodConfig(_Section):
 
     history_days: how far back training cuts go. landmark_every: each person is looked at on one training cut in so
     many. calibration_days, test_days: the lengths of the two later blocks, both daily. An embargo of nine days and the
-    measured admission lag lies between blocks.
+    measured admission lag lies between blocks. origins: of a backtest, each `test_days` before the next.
     """
 
     history_days: int = Field(default=540, ge=30)
@@ -66,6 +71,7 @@ class PeriodConfig(_Section):
     test_days: int = Field(default=60, ge=7)
     calibration_every: int = Field(default=2, ge=1)
     test_every: int = Field(default=1, ge=1)
+    origins: int = Field(default=3, ge=1, le=24)
 
 
 class RuleTermConfig(_Section):
@@ -85,6 +91,35 @@ class ListsConfig(_Section):
     team_names: dict[str, str] = Field(default_factory=dict)
 
 
+class EvidenceConfig(_Section):
+    """urgent_team_types: national two-digit types of teams that answer a crisis; whom such a team has taken on, the
+    teams knew of, and the evidence says what a list is worth without them."""
+
+    urgent_team_types: tuple[str, ...] = ("49", "51")
+
+
+class RunConfig(_Section):
+    """Who works on the person buckets: threads of this process, a pool of processes on this machine, or the workers of
+    the Dask cluster whose scheduler is at `address`.
+
+    workers: how many threads or processes; a cluster brings its own. patience: after so many seconds with no answer
+    from the scheduler, or with no worker left, a run on a cluster is given up.
+    """
+
+    by: Literal["threads", "processes", "dask"] = "threads"
+    workers: int = Field(default=2, ge=1)
+    address: str = ""
+    patience: float = Field(default=60, gt=0)
+
+    @model_validator(mode="after")
+    def _cluster_has_an_address(self) -> "RunConfig":
+        if self.by == "dask" and not re.fullmatch(r"(tcp|tls)://.+:\d+", self.address):
+            found = self.address or "none"
+            message = f"by: dask must come with its scheduler's address, such as tcp://host:8786; found {found}"
+            raise ValueError(message)
+        return self
+
+
 class ServiceConfig(_Section):
     """Everything a run needs. Paths to mappings and the catalogue are relative to the configuration file, others to the
     current folder; in them `{workspace}` stands for the workspace and `{data}` for the folder of data sets that the
@@ -96,7 +131,7 @@ class ServiceConfig(_Section):
     cut: time = time(6, 0)
     simulated: bool = False
     buckets: int = Field(default=8, ge=1, le=256)
-    workers: int = Field(default=2, ge=1)
+    run: RunConfig = RunConfig()
     features: Path
     sources: dict[str, SourceConfig]
     caseload: CaseloadRules = CaseloadRules()
@@ -104,7 +139,10 @@ class ServiceConfig(_Section):
     task: TaskConfig | None = None
     periods: PeriodConfig = PeriodConfig()
     training: TrainConfig = TrainConfig()
+    tuning: TuneConfig = TuneConfig()
+    promotion: GateConfig = GateConfig()
     lists: ListsConfig = ListsConfig()
+    evidence: EvidenceConfig = EvidenceConfig()
     rules: dict[str, list[RuleTermConfig]] = Field(default_factory=dict)
     simulator: dict[str, Any] = Field(default_factory=dict)
     folder: Path = Field(default=Path(), exclude=True)
@@ -116,6 +154,15 @@ class ServiceConfig(_Section):
             message = f"must be a time zone such as Europe/London; {nearest(zone, available_timezones())}"
             raise ValueError(message)
         return zone
+
+    @field_validator("rules")
+    @classmethod
+    def _named_apart(cls, rules: dict[str, list[RuleTermConfig]]) -> dict[str, list[RuleTermConfig]]:
+        taken = sorted(set(rules) & RESERVED)
+        if taken:
+            message = f"a rule needs a name of its own; '{taken[0]}' is what the evidence calls something else"
+            raise ValueError(message)
+        return rules
 
     def read(self, path: Path) -> str:
         """The text of a file named relative to the configuration file; ConfigError where there is none."""
@@ -173,7 +220,7 @@ def _explained(error: ValidationError, path: Path) -> str:
     if first["type"] == "extra_forbidden":
         clause = nearest(place[-1], _keys_at(place[:-1]))
         return f"{path}: '{'.'.join(place)}' is not a key that can be set; {clause}"
-    return f"{path}: '{'.'.join(place) or 'the file'}': {first['msg']}."
+    return f"{path}: '{'.'.join(place) or 'the file'}': {first['msg'].removeprefix('Value error, ')}."
 
 
 def _keys_at(place: list[str]) -> list[str]:

@@ -17,10 +17,10 @@ from models.explanation import reasons
 from models.ranking import rank
 from pipelines.building import Snapshot, snapshot
 from pipelines.config import ServiceConfig
+from pipelines.judging import capacities
 from pipelines.publish import MANIFEST, Published, Stamp, hold
 from pipelines.publish import publish as write_lists
 from pipelines.service import Service
-from pipelines.training import capacities
 
 Tell = Callable[[str], None]
 RANKED_FILE = "ranked.parquet"
@@ -56,7 +56,8 @@ def score(service: Service, as_of: datetime, tell: Tell) -> Scored:
     bundle = load(champion.bundle)
     service.catalogue.contract.require(bundle.contract, "champion")
     tell("building features")
-    snap = snapshot(service.history, service.config, service.catalogue, as_of)
+    with service.workers() as over:
+        snap = snapshot(service.history, service.config, service.catalogue, as_of, over)
     tell(f"ranking {len(snap.frame):,} people")
     ranked = rank(
         bundle.score(snap.frame),

@@ -13,7 +13,9 @@ from packaging.version import Version
 from features.errors import MinusNineError
 from pipelines.config import ServiceConfig
 from pipelines.daily import feed_ages, late_feeds
+from pipelines.mapping import map_buckets
 from pipelines.service import Service
+from pipelines.store import History
 
 BOUNDS = {
     "fastapi": ("0.151", "Prefect's server refuses requests with it"),
@@ -39,6 +41,7 @@ def examine(config: ServiceConfig, now: datetime) -> list[Finding]:
         _catalogue,
         _sources,
         _history,
+        _workers,
         _champion,
         _secrets,
         _disk,
@@ -100,6 +103,17 @@ def _history(service: Service, now: datetime) -> Iterator[Finding]:
     late = late_feeds(service, ages)
     for name, hours in ages.items():
         yield Finding(name not in late, late.get(name, f"feed '{name}': newest extract {hours:.0f} hours old"))
+
+
+def _workers(service: Service, _now: datetime) -> Iterator[Finding]:
+    """One of those who work on the buckets is given the history, which it refuses if it does not see the same one."""
+    with service.workers() as over:
+        map_buckets(over, _buckets, [service.history])
+    yield Finding(True, f"buckets are worked on by {service.config.run.by}")
+
+
+def _buckets(history: History) -> int:
+    return history.buckets
 
 
 def _champion(service: Service, _now: datetime) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ Prefect's own records hold paths, counts and states only.
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
@@ -19,13 +20,15 @@ os.environ.setdefault("PREFECT_HOME", str(Path("workspace/prefect").resolve()))
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.settings import PREFECT_API_URL
 
-from features.errors import MinusNineError
-from pipelines import steps
-from pipelines.config import load_config
+from features.errors import ConfigError, MinusNineError
+from pipelines import mapping, steps
+from pipelines.config import RunConfig, load_config
 from pipelines.daily import Day
 from pipelines.evidence import Evidence
 from pipelines.ingesting import IngestResult
+from pipelines.mapping import Mapper
 from pipelines.training import Trained
 
 P = ParamSpec("P")
@@ -39,10 +42,10 @@ def _worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
     return not isinstance(state.data, MinusNineError)
 
 
-def _task(step: Callable[P, R], retries: int = 0) -> Callable[P, R]:
+def _task(step: Callable[P, R], retries: int = 0, name: str = "") -> Callable[P, R]:
     """A step as a Prefect task whose result stays in memory. Only steps that are safe to repeat are retried."""
     made = task(
-        name=step.__name__,
+        name=name or step.__name__,
         retries=retries,
         retry_delay_seconds=RETRY_DELAYS[:retries],
         retry_condition_fn=_worth_retrying,
@@ -57,6 +60,26 @@ train_task = _task(steps.train)
 evaluate_task = _task(steps.evaluate)
 score_task = _task(steps.score, retries=2)
 publish_task = _task(steps.publish)
+bucket_task = _task(mapping.attempt, name="bucket")
+
+
+def opened(run: RunConfig) -> AbstractContextManager[Mapper]:
+    """As `mapping.opened`; but what goes to a Dask cluster are Prefect tasks, which its pages show bucket by bucket. A
+    bucket's fault is the step's: that is where the pages show it.
+
+    ConfigError where no Prefect server is running: each worker would start one of its own.
+    """
+    if run.by != "dask":
+        return mapping.opened(run)
+    if not PREFECT_API_URL.value():
+        message = (
+            "A flow whose run.by is dask must have a Prefect server that its workers can reach; PREFECT_API_URL names "
+            "none. Start one with `prefect server start` and name it there."
+        )
+        raise ConfigError(message)
+    from prefect_dask import PrefectDaskClient  # brings Dask: only those who have a cluster wait for it
+
+    return mapping.on_cluster(run, PrefectDaskClient, bucket_task)
 
 
 class Progress:
@@ -83,9 +106,9 @@ def ingest(config: str, now: datetime, workspace: str | None = None) -> IngestRe
 
 @flow(name="train", persist_result=False)
 def train(config: str, as_of: datetime, workspace: str | None = None) -> Trained:
-    """A new champion with its evidence."""
+    """A new challenger with its evidence; the first champion, where there is none."""
     loaded = load_config(Path(config), Path(workspace) if workspace else None)
-    trained = train_task(loaded, as_of, progress.tell)
+    trained = train_task(loaded, as_of, progress.tell, opened)
     figures = "\n".join(f"- {name}: {value:.4g}" for name, value in sorted(trained.evidence.metrics.items()))
     create_markdown_artifact(f"Model {trained.version}, {trained.lead} leads\n\n{figures}")
     return trained
@@ -98,7 +121,7 @@ def daily(config: str, as_of: datetime, now: datetime, workspace: str | None = N
     steps.refuse_future(as_of, now)
     with steps.or_marked_stale(loaded, as_of):
         ingest_task(loaded, now, progress.tell)
-        day = publish_task(loaded, score_task(loaded, as_of, progress.tell))
+        day = publish_task(loaded, score_task(loaded, as_of, progress.tell, opened))
     create_markdown_artifact(f"{day.published.teams} lists, {day.published.listed} people listed")
     return day
 
@@ -107,4 +130,4 @@ def daily(config: str, as_of: datetime, now: datetime, workspace: str | None = N
 def evaluate(config: str, workspace: str | None = None) -> Evidence:
     """The champion's evidence, written again."""
     loaded = load_config(Path(config), Path(workspace) if workspace else None)
-    return evaluate_task(loaded, progress.tell)
+    return evaluate_task(loaded, progress.tell, opened)

@@ -1,19 +1,24 @@
 """A task set by somebody else: index rows, outcomes and assignment given as tables in place of the built-in ones."""
 
 from collections.abc import Callable
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from features.build import build
+from features.build import Part, build_part
+from features.catalogue import Catalogue
 from features.errors import SourceError
 from features.labels import given_labels
 from features.sources.task import FrameKind, FrameSpec, read_frame
 from features.windows import HORIZON_DAYS
-from models.splits import given_split, temporal_split
-from pipelines.building import Dataset, counts_of_teams, map_buckets
-from pipelines.config import TaskConfig
+from models.splits import CALIBRATE, TRAIN, given_split, temporal_split
+from pipelines.building import Dataset, finished, looked_at
+from pipelines.config import ServiceConfig, TaskConfig
+from pipelines.mapping import map_buckets
 from pipelines.service import Service
+from pipelines.store import History
 from pipelines.workspace import pseudonyms
 
 EVERYONE = "everyone"
@@ -35,21 +40,27 @@ def given_dataset(service: Service, task: TaskConfig, tell: Callable[[str], None
         last_seen_by=None,
     )
     nobody = pd.DataFrame({"as_of": [], "team_id": [], "reason": [], "people": []})
-    return Dataset(frame, labels, _parts(service, task, frame), members.drop_duplicates(), nobody, 0.0)
+    parts = _parts(service, task, frame)
+    learned = frame.loc[parts.isin([TRAIN, CALIBRATE]).to_numpy(), "person_id"].unique()
+    return Dataset(frame, labels, parts, members.drop_duplicates(), nobody, 0.0, learned)
 
 
 def _features(service: Service, rows: pd.DataFrame, tell: Callable[[str], None]) -> pd.DataFrame:
     history = service.history
     cuts = [moment.to_pydatetime() for moment in rows["as_of"].unique()]
-    teams = counts_of_teams(history, service.config, service.catalogue, cuts, None)
+    shares = [(bucket, rows[rows["person_id"] % history.buckets == bucket]) for bucket in range(history.buckets)]
+    work = partial(_of_bucket, history, service.config, service.catalogue, cuts)
+    with service.workers() as over:
+        parts = map_buckets(over, work, shares, lambda done: tell(f"features of bucket {done} of {len(shares)}"))
+    return finished(parts, service.catalogue).sort_values(["as_of", "person_id"], ignore_index=True)
 
-    def of_bucket(bucket: int) -> pd.DataFrame:
-        mine = rows[rows["person_id"] % history.buckets == bucket]
-        tell(f"features of {len(mine):,} rows")
-        return build(history.read(bucket), mine, service.catalogue, service.config.zone, teams)
 
-    frame = pd.concat(map_buckets(service.config, history, of_bucket), ignore_index=True)
-    return frame.sort_values(["as_of", "person_id"], ignore_index=True)
+def _of_bucket(
+    history: History, config: ServiceConfig, catalogue: Catalogue, cuts: list[datetime], share: tuple[int, pd.DataFrame]
+) -> Part:
+    bucket, rows = share
+    tables = looked_at(history, config, catalogue, None, cuts, bucket)
+    return build_part(tables, rows, catalogue, config.zone, cuts)
 
 
 def _parts(service: Service, task: TaskConfig, frame: pd.DataFrame) -> pd.Series:

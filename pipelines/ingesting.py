@@ -1,6 +1,6 @@
 """The ingest step: every new extract of every source into the history, with a report of what became of the rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from features.batch import Batch
-from features.sources.raw import fingerprint
+from features.batch import ACCOUNT_COLUMNS, Batch
 from features.sources.read import read_batch
+from pipelines.fingerprints import Fingerprints
 from pipelines.pages import quality_page
 from pipelines.quality import quality
 from pipelines.service import Service
@@ -18,6 +18,7 @@ from pipelines.store import Ingested
 from pipelines.workspace import pseudonyms
 
 Tell = Callable[[str], None]
+OUTDATED = "left out: an extract that tells of a later time had spoken of the row"
 CAPTIONS = {
     "files": "Rows read, kept, rejected and unused, by file",
     "reasons": "Why rows were rejected, unused or changed",
@@ -47,47 +48,50 @@ def ingest(service: Service, now: datetime, tell: Tell) -> IngestResult:
     batches: list[Batch] = []
     held = service.history.fingerprints()
     service.identities.settle(held)
+    remembered = Fingerprints(service.workspace.fingerprints)
     try:
         for name in service.config.sources:
-            for path in service.extracts(name):
-                _take_up(service, name, path, now, held, done, batches, tell)
+            for path, found in _fingerprinted(service, name, remembered):
+                if (name, found) in held:
+                    done.append(Ingested(name, path.name, {}, already=True))
+                else:
+                    _take_up(service, name, path, now, done, batches, tell)
     finally:
+        remembered.keep()
         report = _report(service, batches, now)
     account = pd.concat([b.account for b in batches]) if batches else pd.DataFrame({"outcome": [], "rows": []})
     rows = account.groupby("outcome")["rows"].sum() if len(account) else pd.Series(dtype="int64")
     return IngestResult(tuple(done), int(rows.get("kept", 0)), int(rows.get("rejected", 0)), report)
 
 
+def _fingerprinted(service: Service, name: str, remembered: Fingerprints) -> Iterator[tuple[Path, str]]:
+    """A source's extracts with their fingerprints; of what a database would answer there is none before it is asked."""
+    source, extracts = service.config.sources[name], service.extracts(name)
+    mapping = service.mapping(source) if extracts else None
+    if mapping is None or mapping.asks_databases:
+        return ((path, "") for path in extracts)
+    return remembered.of(extracts, mapping, source.zone or service.config.zone)
+
+
 def _take_up(
-    service: Service,
-    name: str,
-    path: Path,
-    now: datetime,
-    held: set[tuple[str, str]],
-    done: list[Ingested],
-    batches: list[Batch],
-    tell: Tell,
+    service: Service, name: str, path: Path, now: datetime, done: list[Ingested], batches: list[Batch], tell: Tell
 ) -> None:
-    source = service.config.sources[name]
-    mapping = service.mapping(source)
-    found = "" if mapping.asks_databases else fingerprint(path, mapping, source.zone or service.config.zone)
-    if (name, found) in held:
-        done.append(Ingested(name, path.name, {}, already=True))
-        return
     tell(f"{name}: {path.name}")
     batch = read_extract(service, name, path)
     if batch.received_at <= now:
         service.identities.keep(batch.fingerprint, batch.identities)
         done.append(service.history.ingest(batch, now))
         service.identities.settle(service.history.fingerprints())
-        batches.append(_counted(batch))
+        batches.append(_counted(batch, done[-1].outdated))
 
 
-def _counted(batch: Batch) -> Batch:
+def _counted(batch: Batch, outdated: Mapping[str, int]) -> Batch:
     """What the report needs of a batch: its counts and clocks, without the rest of its rows."""
     clocks = {"known_from", "occurred_at", "received_at", "admitted_at", "arrived_at"}
     slim = {name: rows.select([c for c in rows.column_names if c in clocks]) for name, rows in batch.tables.items()}
-    return replace(batch, tables=slim, identities=pa.table({}))
+    notes = [(batch.name, table, "note", OUTDATED, rows) for table, rows in outdated.items()]
+    account = pd.concat([batch.account, pd.DataFrame(notes, columns=list(ACCOUNT_COLUMNS))]) if notes else batch.account
+    return replace(batch, tables=slim, identities=pa.table({}), account=account)
 
 
 def read_extract(service: Service, name: str, path: Path) -> Batch:

@@ -1,5 +1,6 @@
 """A configured service: its workspace, history, catalogue and sources, opened from one configuration."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,15 +10,26 @@ from features.errors import SourceError
 from features.sources.mapping import Mapping, load_mapping
 from pipelines.config import ServiceConfig, SourceConfig
 from pipelines.identities import Identities
+from pipelines.mapping import Mapper, Opened, opened
 from pipelines.store import History
 from pipelines.workspace import Workspace
 
 
 @dataclass(frozen=True)
 class Service:
-    """What the steps work with. Opening one reads nothing but what it is asked for."""
+    """What the steps work with. Opening one reads nothing but what it is asked for.
+
+    opened: how those who work on the buckets are called together. own_catalogue: the text of a catalogue to use in
+    place of the configuration's, as a model's own.
+    """
 
     config: ServiceConfig
+    opened: Opened = opened
+    own_catalogue: str = ""
+
+    def workers(self) -> AbstractContextManager[Mapper]:
+        """Those whom the configuration names, for as long as the work on the buckets lasts."""
+        return self.opened(self.config.run)
 
     @cached_property
     def workspace(self) -> Workspace:
@@ -25,8 +37,11 @@ class Service:
 
     @cached_property
     def catalogue(self) -> Catalogue:
-        path = self.config.features
-        return load_catalogue(self.config.read(path), str(self.config.folder / path))
+        return load_catalogue(self.catalogue_text, str(self.config.folder / self.config.features))
+
+    @property
+    def catalogue_text(self) -> str:
+        return self.own_catalogue or self.config.read(self.config.features)
 
     @property
     def history(self) -> History:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from features.errors import ConfigError, MinusNineError
@@ -14,10 +15,16 @@ from pipelines.config import ServiceConfig
 from pipelines.daily import Day, Scored
 from pipelines.evidence import Evidence
 from pipelines.ingesting import IngestResult
+from pipelines.mapping import Opened, opened
 from pipelines.service import Service
 from pipelines.simulator import SimulatorConfig, Summary, load_world
 from pipelines.simulator import simulate as make_extracts
 from pipelines.training import Trained
+
+if TYPE_CHECKING:
+    from pipelines.backtest import Backtest
+    from pipelines.promotion import Decision
+    from pipelines.proving import Proof
 
 Tell = Callable[[str], None]
 
@@ -34,19 +41,51 @@ def ingest(config: ServiceConfig, now: datetime, tell: Tell) -> IngestResult:
     return ingesting.ingest(Service(config), now, tell)
 
 
-def train(config: ServiceConfig, as_of: datetime, tell: Tell) -> Trained:
-    """A new champion from what was known at `as_of`, with its evidence."""
-    return training.train(Service(config), as_of, tell)
+def train(config: ServiceConfig, as_of: datetime, tell: Tell, opened: Opened = opened) -> Trained:
+    """A new challenger from what was known at `as_of`, with its evidence. Where no champion stands it becomes that, or
+    RefusedError says which line of the gate it failed."""
+    trained = training.train(Service(config, opened), as_of, tell)
+    if trained.decision is not None:
+        trained.decision.require()
+    return trained
 
 
-def evaluate(config: ServiceConfig, tell: Tell) -> Evidence:
+def promote(config: ServiceConfig, by: str, tell: Tell) -> "Decision":
+    """The challenger to the gate, on record as decided by `by`; the decision says what came of it."""
+    from pipelines import promotion  # it waits for MLflow
+
+    return promotion.promote(Service(config), by, tell)
+
+
+def go_back(config: ServiceConfig, by: str) -> tuple[str, str]:
+    """The champion before this one is champion again: the version that was and the one that is."""
+    from pipelines import promotion
+
+    return promotion.go_back(Service(config), by)
+
+
+def evaluate(config: ServiceConfig, tell: Tell, opened: Opened = opened) -> Evidence:
     """The champion's evidence, written again."""
-    return training.evaluate_champion(Service(config), tell)
+    return training.evaluate_champion(Service(config, opened), tell)
 
 
-def score(config: ServiceConfig, as_of: datetime, tell: Tell) -> Scored:
+def backtest(config: ServiceConfig, as_of: datetime, tell: Tell) -> "Backtest":
+    """Training and judging repeated at `as_of` and at earlier cuts, each with what was known then."""
+    from pipelines.backtest import backtest as repeated
+
+    return repeated(Service(config), as_of, config.periods.origins, tell)
+
+
+def prove(config: ServiceConfig, tell: Tell) -> "Proof":
+    """The champion held against a simulated trust's truth, and one clock beside two."""
+    from pipelines import proving
+
+    return proving.prove(Service(config), tell)
+
+
+def score(config: ServiceConfig, as_of: datetime, tell: Tell, opened: Opened = opened) -> Scored:
     """Every caseload at `as_of`, ranked and explained."""
-    return days.score(Service(config), as_of, tell)
+    return days.score(Service(config, opened), as_of, tell)
 
 
 def publish(config: ServiceConfig, scored: Scored, replace: bool = False) -> Day:

@@ -3,27 +3,43 @@
 The ledger's last row names the version of each table that belongs together. Readers open those versions; a writer
 first rolls the tables back to them (undoing whatever a killed run left), appends to each table, and makes the batch
 visible in all of them at once by appending one row to the ledger.
+
+Tables lie by bucket and period (`history.period_of`), each file in the order of person and moment. A batch adds a file
+or two to each bucket; a bucket's period with many files is written anew as one.
 """
 
 import fcntl
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import reduce
+from hashlib import sha256
+from operator import and_
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable, write_deltalake
 
 from features.batch import Batch
 from features.errors import NotReadyError
-from features.frames import query
-from features.history import additions, moved, stamp, standing, stored_schema, vanished, versions
+from features.history import (
+    additions,
+    columns_for,
+    in_stored_order,
+    moved,
+    period_of,
+    stamp,
+    standing,
+    stored_schema,
+    vanished,
+    versions,
+)
 from features.schema import TABLES, Table, batch_schema
+from pipelines import delta
 
 LEDGER = pa.schema(
     [
@@ -37,22 +53,27 @@ LEDGER = pa.schema(
         pa.field("buckets", pa.int32()),
         pa.field("rows", pa.int64()),
         pa.field("added", pa.string()),
+        pa.field("outdated", pa.string()),
         pa.field("versions", pa.string()),
     ]
 )
-FILES_BEFORE_COMPACTION = 24
-INGEST_THREADS = 2
+FILES_BEFORE_COMPACTION = 16
+FILES_OF_THE_PAST = 4
+"""So many files a bucket's period (or the ledger) may have before they become one, and one that is over."""
+PARTITIONS = ("bucket", "period")
 SPOKEN = "spoken"
 """row_id, batch: the rows of which a batch said what the history held already."""
 
 
 @dataclass(frozen=True)
 class Ingested:
-    """What one batch did to the history. added: rows by table; already: the same bytes had been ingested before."""
+    """What one batch did to the history. added: rows by table; outdated: rows by table that were not taken up, since a
+    batch that tells of a later time had spoken of them; already: the same bytes had been ingested before."""
 
     source: str
     name: str
     added: Mapping[str, int]
+    outdated: Mapping[str, int] = field(default_factory=dict)
     already: bool = False
 
 
@@ -61,17 +82,18 @@ class History:
 
     def __init__(self, folder: Path, buckets: int = 8) -> None:
         self.folder = folder
-        self._opened: dict[tuple[str, int], Any] = {}
+        self._opened: dict[tuple[str, bool], tuple[int, Any]] = {}
+        self._read: tuple[str, pd.DataFrame] | None = None
         self.buckets = self._settled_buckets(buckets)
 
     def ledger(self) -> pd.DataFrame:
         """The batches that are visible, in the order of ingestion (columns of `LEDGER`)."""
-        if not DeltaTable.is_deltatable(str(self.folder / "ledger")):
-            rows = LEDGER.empty_table()
-        else:
-            rows = DeltaTable(str(self.folder / "ledger")).to_pyarrow_table()
-        frame: pd.DataFrame = rows.to_pandas()
-        return frame.sort_values("batch", ignore_index=True)
+        newest = delta.newest_commit(self._path("ledger"))
+        if self._read is None or self._read[0] != newest:
+            rows = delta.opened(self._path("ledger")).to_table() if newest else LEDGER.empty_table()
+            self._refuse_other_layout(rows.column_names)
+            self._read = newest, rows.to_pandas().sort_values("batch", ignore_index=True)
+        return self._read[1].copy()
 
     def fingerprints(self) -> set[tuple[str, str]]:
         """(source, fingerprint) of everything that has been ingested."""
@@ -85,20 +107,43 @@ class History:
                 return Ingested(batch.source, batch.name, {}, already=True)
             self._roll_back()
             number = int(ledger["batch"].max() + 1) if len(ledger) else 1
-            added = {name: self._append(table, batch, number) for name, table in TABLES.items()}
-            self._compact()
-            self._commit(batch, number, added, ingested_at)
-            return Ingested(batch.source, batch.name, added)
+            counts = {name: self._append(table, batch, number) for name, table in TABLES.items()}
+            done = Ingested(
+                batch.source,
+                batch.name,
+                {name: added for name, (added, _) in counts.items()},
+                {name: outdated for name, (_, outdated) in counts.items() if outdated},
+            )
+            self._compact(period_of(batch.received_at))
+            self._commit(batch, number, done, ingested_at)
+            return done
 
     def read(
-        self, bucket: int | None = None, names: Iterable[str] = TABLES, known_by: datetime | None = None
+        self,
+        bucket: int | None = None,
+        names: Iterable[str] = TABLES,
+        known_by: datetime | None = None,
+        columns: Mapping[str, Collection[str]] | None = None,
+        since: datetime | None = None,
+        coded: bool = False,
     ) -> dict[str, pa.Table]:
-        """Tables by name as versions (`schema.history_schema`) of one bucket's people, or of everyone's.
+        """Tables by name as versions of one bucket's people, or of everyone's, in the order of person, moment and row.
 
-        known_by: leave out whatever became known after this moment, as if it had not been ingested.
+        The columns are those of `schema.history_schema`. known_by: leave out whatever became known after this moment,
+        as if it had not been ingested. columns: for a table, the only ones of its own columns to read; identity and
+        clocks always come. since: leave out versions all of whose moments lie before this one, unless they tell of
+        something that has not ended; people are always whole. Files of earlier periods stay shut. coded: texts come as
+        dictionaries, which are quicker to read and to work with.
         """
-        condition, visible = self._condition(bucket, known_by), self._visible()
-        return {name: versions(TABLES[name], self._stored(TABLES[name], visible, condition)) for name in names}
+        visible, wanted = self._visible(), columns or {}
+        condition = _condition(bucket, known_by, since)
+
+        def of(table: Table) -> pa.Table:
+            own = wanted.get(table.name)
+            stored = self._stored(table, visible, condition, columns_for(table, own, since), coded)
+            return versions(table, stored, own, since)
+
+        return {name: of(TABLES[name]) for name in names}
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -108,52 +153,58 @@ class History:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another process goes where the history is and which batches must be found there."""
+        seen = list(self.ledger()["fingerprint"])
+        return _reopened, (self.folder.absolute(), self.buckets, len(seen), _digest(seen))
+
     def _settled_buckets(self, wanted: int) -> int:
         ledger = self.ledger()
         return int(ledger["buckets"].iloc[0]) if len(ledger) else wanted
 
-    def _path(self, name: str) -> str:
-        return str(self.folder / name)
+    def _path(self, name: str) -> Path:
+        return self.folder / name
 
     def _visible(self) -> dict[str, int]:
         ledger = self.ledger()
         return dict(json.loads(ledger["versions"].iloc[-1])) if len(ledger) else {}
 
-    def _stored(self, table: Table, visible: Mapping[str, int], condition: pc.Expression | None = None) -> pa.Table:
+    def _stored(
+        self,
+        table: Table,
+        visible: Mapping[str, int],
+        condition: pc.Expression | None = None,
+        columns: Collection[str] | None = None,
+        coded: bool = False,
+    ) -> pa.Table:
+        names = stored_schema(table).names if columns is None else columns
         if table.name not in visible:
-            return stored_schema(table).empty_table()
-        found = self._dataset(table, visible).to_table(columns=stored_schema(table).names, filter=condition)
-        return found.cast(stored_schema(table))
+            return stored_schema(table).empty_table().select(names)
+        return self._dataset(table, visible, coded).to_table(columns=names, filter=condition)
 
-    def _dataset(self, table: Table, visible: Mapping[str, int]) -> Any:
+    def _dataset(self, table: Table, visible: Mapping[str, int], coded: bool = False) -> Any:
         """A table at its visible version; a version never changes, so it is opened once."""
-        at = (table.name, visible[table.name])
-        if at not in self._opened:
-            self._opened[at] = DeltaTable(self._path(table.name), version=at[1]).to_pyarrow_dataset()
-        return self._opened[at]
-
-    def _condition(self, bucket: int | None, known_by: datetime | None) -> pc.Expression | None:
-        parts = [] if bucket is None else [pc.field("bucket") == bucket]
-        if known_by is not None:
-            parts.append(pc.field("known_from") <= pa.scalar(known_by, pa.timestamp("us", tz="UTC")))
-        if not parts:
-            return None
-        return parts[0] if len(parts) == 1 else parts[0] & parts[1]
+        opened, version = self._opened.get((table.name, coded)), visible[table.name]
+        if opened is None or opened[0] != version:
+            texts = [column.name for column in table.columns if coded and pa.types.is_string(column.arrow.type)]
+            opened = version, delta.opened(self._path(table.name), version, texts)
+            self._opened[table.name, coded] = opened
+        return opened[1]
 
     def _roll_back(self) -> None:
         """Undo what a run that never reached the ledger left in the tables."""
         visible = self._visible()
         for name in self._made():
-            table = DeltaTable(self._path(name))
+            path = self._path(name)
             if name not in visible:
-                self._refuse_lost_ledger(table)
-                table.delete()
-            elif table.version() != visible[name]:
-                table.restore(visible[name])
+                self._refuse_lost_ledger(path)
+                delta.empty(path)
+            elif delta.version(path) != visible[name]:
+                delta.restore(path, visible[name])
 
-    def _refuse_lost_ledger(self, table: DeltaTable) -> None:
+    def _refuse_lost_ledger(self, path: Path) -> None:
         """A table that no batch has made visible holds one killed batch at most."""
-        batches = table.to_pyarrow_dataset().to_table(["batch"])["batch"].unique()
+        batches = delta.opened(path).to_table(["batch"])["batch"].unique()
         if len(batches) > 1:
             message = (
                 f"The history's ledger must name its batches; {self.folder / 'ledger'} does not know {len(batches)} "
@@ -161,19 +212,24 @@ class History:
             )
             raise NotReadyError(message)
 
-    def _append(self, table: Table, batch: Batch, number: int) -> int:
+    def _append(self, table: Table, batch: Batch, number: int) -> tuple[int, int]:
+        """How many rows were added, and how many were left out because a newer batch had spoken of them."""
         given = batch.tables.get(table.name, batch_schema(table).empty_table())
         given = pa.concat_tables([given, self._carried(table, batch), self._left_out(table, batch, given)])
         if not given.num_rows:
-            return 0
+            return 0, 0
         fresh = stamp(table, given, number, self.buckets)
         held = self._held(table, fresh)
-        fresh = fresh.filter(~pc.field("row_id").isin(self._outdated(held, batch)))
-        rows = additions(table, held, fresh, self.buckets)
+        current = fresh.filter(~pc.field("row_id").isin(self._outdated(held, batch)))
+        rows = additions(table, held, current, self.buckets)
         if rows.num_rows:
-            write_deltalake(self._path(table.name), rows, mode="append", partition_by=["bucket"])
-        self._remember(fresh, rows, number)
-        return int(rows.num_rows)
+            self._write(table.name, rows)
+        self._remember(current, rows, number)
+        return int(rows.num_rows), int(fresh.num_rows - current.num_rows)
+
+    def _write(self, name: str, rows: pa.Table, in_place_of: str | None = None) -> None:
+        partitions, asked = (PARTITIONS, ("person_id", "known_from")) if name in TABLES else ((), ("batch",))
+        delta.write(self._path(name), rows, partitions, asked, in_place_of)
 
     def _outdated(self, held: pa.Table, batch: Batch) -> pa.Array:
         """Rows of which batches of the same source that tell of a later time have spoken, in new words or the same."""
@@ -181,7 +237,7 @@ class History:
         spoken = [held.filter(pc.field("batch").isin(newer))["row_id"].combine_chunks()]
         visible = self._visible()
         if newer and SPOKEN in visible:
-            again = DeltaTable(self._path(SPOKEN), version=visible[SPOKEN]).to_pyarrow_dataset()
+            again = delta.opened(self._path(SPOKEN), visible[SPOKEN])
             spoken.append(again.to_table(["row_id"], filter=pc.field("batch").isin(newer))["row_id"].combine_chunks())
         return pa.concat_arrays(spoken)
 
@@ -192,17 +248,17 @@ class History:
             again = pa.table(
                 {"row_id": same["row_id"], "batch": pa.repeat(pa.scalar(number, pa.int32()), same.num_rows)}
             )
-            write_deltalake(self._path(SPOKEN), again, mode="append")
+            self._write(SPOKEN, again)
 
     def _held(self, table: Table, fresh: pa.Table) -> pa.Table:
         """Every stored version of the rows that `fresh` names, wherever their people are."""
         visible = self._visible()
         if table.name not in visible:
             return stored_schema(table).empty_table()
-        sql = "select * from stored where row_id in (select row_id from fresh)"
-        given = {"stored": self._dataset(table, visible), "fresh": fresh.select(["row_id"])}
-        found = query(sql, threads=INGEST_THREADS, **given)
-        return found.select(stored_schema(table).names).cast(stored_schema(table))
+        dataset, named = self._dataset(table, visible), pc.field("row_id").isin(fresh["row_id"].combine_chunks())
+        files = dataset.to_table(columns=["__filename"], filter=named)["__filename"].unique().to_pylist()
+        found = delta.only(dataset, files).to_table(columns=stored_schema(table).names, filter=named)
+        return found.cast(stored_schema(table))
 
     def _carried(self, table: Table, batch: Batch) -> pa.Table:
         """Rows of people whom this batch finds to be someone else, moved to that someone."""
@@ -212,8 +268,9 @@ class History:
         merges = people.filter(pc.is_valid(people["merged_into"])).select(["person_id", "merged_into", "known_from"])
         if not merges.num_rows:
             return batch_schema(table).empty_table()
-        held = self._stored(table, self._visible(), pc.field("person_id").isin(merges["person_id"].combine_chunks()))
-        return moved(table, held, merges)
+        theirs = pc.field("person_id").isin(merges["person_id"].combine_chunks())
+        theirs = theirs & pc.field("bucket").isin(sorted({n % self.buckets for n in merges["person_id"].to_pylist()}))
+        return moved(table, self._stored(table, self._visible(), theirs), merges)
 
     def _left_out(self, table: Table, batch: Batch, given: pa.Table) -> pa.Table:
         """Deletions of what this batch claims to be complete for and does not contain."""
@@ -222,7 +279,8 @@ class History:
             start, end = (pa.scalar(moment, pa.timestamp("us", tz="UTC")) for moment in (scope.start, scope.end))
             inside = (pc.field(table.at) >= start) & (pc.field(table.at) < end)
             mine = inside & pc.field("batch").isin(self._batches_of(batch.source))
-            held = self._held(table, self._stored(table, self._visible(), mine))
+            there = mine & (pc.field("period") >= period_of(scope.start))
+            held = self._held(table, self._stored(table, self._visible(), there))
             latest = standing(table, held).filter(mine)
             gone.append(vanished(table, latest, given, batch.received_at))
         return pa.concat_tables(gone)
@@ -237,18 +295,37 @@ class History:
         ledger = self.ledger()
         return [int(number) for number in ledger.loc[ledger["source"] == source, "batch"]]
 
-    def _compact(self) -> None:
-        """Keep the files of each table few, so that reading does not slow down with the number of days."""
+    def _compact(self, now: int) -> None:
+        """Keep files few, so that a day costs what it did however long the history. What is visible stays on disk."""
+        visible = self._visible()
         for name in self._made():
-            table = DeltaTable(self._path(name))
-            if len(table.file_uris()) > FILES_BEFORE_COMPACTION * self.buckets:
-                table.optimize.compact()
+            crowded = sorted(self._crowded(name, now)) if name in TABLES else []
+            for bucket, period in crowded:
+                self._sort_partition(TABLES[name], bucket, period)
+            many = name not in TABLES and self._in_many_files(name)
+            if many:
+                delta.compact(self._path(name))
+            if many or crowded:
+                delta.vacuum(self._path(name), [visible[name]] if name in visible else [])
+
+    def _crowded(self, name: str, now: int) -> Iterator[tuple[int, int]]:
+        for (bucket, period), files in delta.file_counts(self._path(name), PARTITIONS).items():
+            if files > (FILES_OF_THE_PAST if period < now else FILES_BEFORE_COMPACTION):
+                yield bucket, period
+
+    def _in_many_files(self, name: str) -> bool:
+        return any(files > FILES_BEFORE_COMPACTION for files in delta.file_counts(self._path(name)).values())
+
+    def _sort_partition(self, table: Table, bucket: int, period: int) -> None:
+        inside = (pc.field("bucket") == bucket) & (pc.field("period") == period)
+        found = delta.opened(self._path(table.name)).to_table(columns=stored_schema(table).names, filter=inside)
+        self._write(table.name, in_stored_order(table, found), f"bucket = {bucket} and period = {period}")
 
     def _made(self) -> list[str]:
-        return [name for name in (*TABLES, SPOKEN) if DeltaTable.is_deltatable(self._path(name))]
+        return [name for name in (*TABLES, SPOKEN) if delta.exists(self._path(name))]
 
-    def _commit(self, batch: Batch, number: int, added: Mapping[str, int], ingested_at: datetime) -> None:
-        at = {name: DeltaTable(self._path(name)).version() for name in self._made()}
+    def _commit(self, batch: Batch, number: int, done: Ingested, ingested_at: datetime) -> None:
+        at = {name: delta.version(self._path(name)) for name in self._made()}
         row = {
             "batch": number,
             "source": batch.source,
@@ -259,10 +336,47 @@ class History:
             "ingested_at": ingested_at,
             "buckets": self.buckets,
             "rows": sum(table.num_rows for table in batch.tables.values()),
-            "added": json.dumps(added, sort_keys=True),
+            "added": json.dumps(done.added, sort_keys=True),
+            "outdated": json.dumps(done.outdated, sort_keys=True),
             "versions": json.dumps(at, sort_keys=True),
         }
-        write_deltalake(self._path("ledger"), pa.Table.from_pylist([row], schema=LEDGER), mode="append")
+        self._write("ledger", pa.Table.from_pylist([row], schema=LEDGER))
+        if self._in_many_files("ledger"):
+            delta.compact(self._path("ledger"))
+            delta.vacuum(self._path("ledger"))
+
+    def _refuse_other_layout(self, columns: list[str]) -> None:
+        if set(columns) != set(LEDGER.names):
+            message = (
+                f"A history must have the layout of this version of Minus Nine; the one in {self.folder} has another. "
+                "Ingest its extracts again into an empty workspace."
+            )
+            raise NotReadyError(message)
+
+
+def _condition(bucket: int | None, known_by: datetime | None, since: datetime | None) -> pc.Expression | None:
+    parts = [] if bucket is None else [pc.field("bucket") == bucket]
+    if since is not None:
+        parts.append(pc.field("period") >= period_of(since))
+    if known_by is not None:
+        parts.append(pc.field("known_from") <= pa.scalar(known_by, pa.timestamp("us", tz="UTC")))
+    return reduce(and_, parts) if parts else None
+
+
+def _reopened(folder: Path, buckets: int, batches: int, digest: str) -> History:
+    history = History(folder, buckets)
+    seen = list(history.ledger()["fingerprint"])[:batches]
+    if _digest(seen) != digest:
+        message = (
+            f"Every process that works on a history must see the same one; {folder} has {batches} batches where the "
+            f"run began and {len(seen)} of them, or others, where a worker is. Share the workspace with all workers."
+        )
+        raise NotReadyError(message)
+    return history
+
+
+def _digest(fingerprints: list[str]) -> str:
+    return sha256("\n".join(fingerprints).encode()).hexdigest()
 
 
 def _fingerprints(ledger: pd.DataFrame) -> set[tuple[str, str]]:

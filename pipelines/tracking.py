@@ -1,4 +1,4 @@
-"""MLflow at the rim: one run for each training and each published day, and the registry that says who is champion.
+"""MLflow at the rim: one run for each training, decision and published day, and the registry that says who is champion.
 
 The store is SQLite and a folder under the workspace. Nothing that identifies a person is logged: people are
 pseudonyms, errors and parameters are counts and settings.
@@ -9,7 +9,7 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -28,11 +28,18 @@ from mlflow.data.pandas_dataset import from_pandas
 from mlflow.exceptions import MlflowException
 
 from features.errors import NotReadyError
+from models.tuning import Trial
 from pipelines.workspace import Workspace
 
 MODEL = "minus-nine"
-CHAMPION = "champion"
-TRAINING, DAYS = "training", "published days"
+CHAMPION, CHALLENGER = "champion", "challenger"
+TRAINING, BACKTESTS, DECISIONS, DAYS = "training", "backtests", "decisions", "published days"
+BEFORE = "stood before"
+"""The tag of a version that says which one it took the place of."""
+
+
+Origin = tuple[Mapping[str, Any], Mapping[str, float]]
+"""Of one origin of a backtest: the model's lineage and its figures."""
 
 
 @dataclass(frozen=True)
@@ -74,18 +81,24 @@ def log_training(
     metrics: Mapping[str, float],
     folder_of_reports: Path,
     name: str,
+    trials: Sequence[Trial] = (),
 ) -> Registered:
-    """Log a training with its bundle and reports, register it, and make it champion.
+    """Log a training with its bundle and reports, and register it as the challenger.
 
-    rows: what was trained on (pseudonyms and labels); only its digest and shape are kept.
+    rows: what was trained on (pseudonyms and labels); only its digest and shape are kept. trials: the settings that
+    were tried, a nested run each.
     """
     with _run(workspace, TRAINING, name) as run:
-        mlflow.log_params(_flat({key: lineage[key] for key in lineage if key != "libraries"}))
+        mlflow.log_params(_flat({key: lineage[key] for key in lineage if key not in ("libraries", "catalogue")}))
         mlflow.log_metrics(_finite(metrics))
         data = from_pandas(rows, name="training rows")
         mlflow.log_input(data, context="training")
         mlflow.log_artifacts(str(folder_of_reports), "evaluation")
         mlflow.log_dict(dict(lineage), "lineage.json")
+        for number, trial in enumerate(trials):
+            with mlflow.start_run(run_name=f"trial {number}", nested=True):
+                mlflow.log_params(trial.settings)
+                mlflow.log_metric("log_loss", trial.log_loss)
         logged = mlflow.pyfunc.log_model(
             name="model",
             loader_module="models.bundle",
@@ -97,26 +110,91 @@ def log_training(
 
 
 def _register(client: MlflowClient, logged: Any, bundle: Path) -> str:
-    """A new version of the model, with the alias of the champion."""
+    """A new version of the model, with the alias of the challenger."""
     if not client.search_registered_models(f"name = '{MODEL}'"):
         client.create_registered_model(MODEL)
     made = client.create_model_version(
         MODEL, logged.model_uri, run_id=logged.run_id, model_id=logged.model_id, tags={"bundle": bundle.name}
     )
-    client.set_registered_model_alias(MODEL, CHAMPION, made.version)
+    client.set_registered_model_alias(MODEL, CHALLENGER, made.version)
     return str(made.version)
 
 
 def champion(workspace: Workspace) -> Registered:
     """The model with the alias `champion`; NotReadyError where there is none."""
-    if not (workspace.mlflow / "mlflow.db").exists():
+    found = holder(workspace, CHAMPION)
+    if found is None:
         raise NotReadyError(_no_champion(workspace))
+    return found
+
+
+def log_backtest(workspace: Workspace, name: str, origins: Mapping[str, Origin], reports: Path) -> str:
+    """Log a backtest with its reports, and each of its origins as a nested run. Returns the run's id."""
+    with _run(workspace, BACKTESTS, name) as run:
+        mlflow.log_artifacts(str(reports), "evaluation")
+        for origin, (lineage, metrics) in origins.items():
+            with mlflow.start_run(run_name=origin, nested=True):
+                mlflow.log_params(_flat({key: lineage[key] for key in ("as_of", "blocks", "rows", "contract")}))
+                mlflow.log_metrics(_finite(metrics))
+        return str(run.info.run_id)
+
+
+def holder(workspace: Workspace, alias: str) -> Registered | None:
+    """The model with `alias`; None where there is none."""
+    if not (workspace.mlflow / "mlflow.db").exists():
+        return None
     mlflow.set_tracking_uri(tracking_uri(workspace))
     try:
-        found = MlflowClient().get_model_version_by_alias(MODEL, CHAMPION)
-    except MlflowException as error:
-        raise NotReadyError(_no_champion(workspace)) from error
+        return _of_version(workspace, MlflowClient().get_model_version_by_alias(MODEL, alias))
+    except MlflowException:
+        return None
+
+
+def _of_version(workspace: Workspace, found: Any) -> Registered:
     return Registered(str(found.version), str(found.run_id), workspace.models / found.tags["bundle"])
+
+
+def before(workspace: Workspace, registered: Registered) -> Registered:
+    """The champion that `registered` took the place of; NotReadyError where there was none."""
+    client = MlflowClient(tracking_uri(workspace))
+    version = client.get_model_version(MODEL, registered.version).tags.get(BEFORE)
+    if version is None:
+        message = f"Going back needs a champion before this one; model {registered.version} was the first. It stands."
+        raise NotReadyError(message)
+    return _of_version(workspace, client.get_model_version(MODEL, version))
+
+
+def log_decision(
+    workspace: Workspace,
+    name: str,
+    *,
+    parameters: Mapping[str, str],
+    metrics: Mapping[str, float],
+    reports: Path | None = None,
+) -> str:
+    """Record a decision about who is champion, before anything comes of it. Returns the run's id."""
+    with _run(workspace, DECISIONS, name) as run:
+        mlflow.log_params({key: words[:6000] for key, words in parameters.items()})
+        mlflow.log_metrics(_finite(metrics))
+        if reports is not None:
+            mlflow.log_artifacts(str(reports), "evaluation")
+        return str(run.info.run_id)
+
+
+def make_champion(workspace: Workspace, chosen: Registered, standing: Registered | None) -> None:
+    """Move the alias to `chosen`, which remembers whose place it took and is no challenger any more."""
+    client = MlflowClient(tracking_uri(workspace))
+    if standing is not None:
+        client.set_model_version_tag(MODEL, chosen.version, BEFORE, standing.version)
+    client.set_registered_model_alias(MODEL, CHAMPION, chosen.version)
+    challenger = holder(workspace, CHALLENGER)
+    if challenger is not None and challenger.version == chosen.version:
+        client.delete_registered_model_alias(MODEL, CHALLENGER)
+
+
+def bring_back(workspace: Workspace, former: Registered) -> None:
+    """Move the alias back to `former`; whose place it took itself stays as it was."""
+    MlflowClient(tracking_uri(workspace)).set_registered_model_alias(MODEL, CHAMPION, former.version)
 
 
 def _no_champion(workspace: Workspace) -> str:

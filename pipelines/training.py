@@ -1,50 +1,51 @@
-"""The training and evaluation steps: history -> dataset -> bundle -> evidence -> champion."""
+"""The training and evaluation steps: history -> dataset -> bundle -> evidence -> challenger."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
+from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from features.errors import ContractError
 from features.windows import HORIZON_DAYS
-from models.bundle import LIGHTGBM, LOGISTIC, Bundle, load
-from models.evaluation import Evaluation, evaluate
-from models.ranking import Capacities
-from models.rules import RuleTerm, rule_scores
+from models.bundle import Bundle, load
 from models.splits import TEST
 from models.training import train as fit
-from pipelines.building import Dataset, dataset
-from pipelines.config import ServiceConfig
+from models.tuning import Trial, tune
+from pipelines.building import Dataset
 from pipelines.evidence import Evidence, write_evidence
-from pipelines.given import given_dataset
+from pipelines.judging import judge, refuse_seen, rows_for
 from pipelines.service import Service
 
+if TYPE_CHECKING:
+    from pipelines.promotion import Decision
+
 Tell = Callable[[str], None]
+FIRST = "the training, as no champion stood"
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A registered champion and its evidence."""
+    """A registered model and its evidence. decision: the gate's, where no champion stood; None leaves it to people."""
 
     version: str
     bundle: Path
     lead: str
     evidence: Evidence
+    decision: "Decision | None"
 
 
 def train(service: Service, as_of: datetime, tell: Tell) -> Trained:
-    """Train on what was known at `as_of`, judge on the latest outcomes, register as champion."""
-    from pipelines import tracking  # MLflow takes seconds to import: only those who log wait for it
+    """Train on what was known at `as_of`, judge on the latest outcomes, register as challenger; where no champion
+    stands, put it to the gate at once."""
+    from pipelines import promotion, tracking  # MLflow takes seconds to import: only those who log wait for it
 
     tell("building features")
     data = rows_for(service, as_of, tell)
-    tell(f"training on {int((data.parts == 'train').sum()):,} rows")
-    bundle = fit(data.frame, data.labels, data.parts, service.catalogue.contract, service.config.training)
-    bundle = replace(bundle, lineage=_lineage(service, data, bundle, as_of))
+    bundle, trials = fitted(service, data, as_of, tell)
     name = f"{as_of:%Y-%m-%d}-{bundle.fingerprint[:12]}"
     folder = service.workspace.models / name
     if not folder.exists():
@@ -61,8 +62,24 @@ def train(service: Service, as_of: datetime, tell: Tell) -> Trained:
         metrics=evidence.metrics,
         folder_of_reports=evidence.page.parent,
         name=name,
+        trials=trials,
     )
-    return Trained(registered.version, folder, bundle.lead, evidence)
+    first = tracking.holder(service.workspace, tracking.CHAMPION) is None
+    decision = promotion.decide(service, registered, bundle, judged, None, FIRST) if first else None
+    return Trained(registered.version, folder, bundle.lead, evidence, decision)
+
+
+def fitted(service: Service, data: Dataset, as_of: datetime, tell: Tell) -> tuple[Bundle, tuple[Trial, ...]]:
+    """A bundle from the dataset, with its lineage, and the settings that were tried for it."""
+    contract, config = service.catalogue.contract, service.config.training
+    rows = (data.frame, data.labels, data.parts, contract)
+    if service.config.tuning.trials:
+        tell(f"trying {service.config.tuning.trials} settings")
+    embargo = HORIZON_DAYS + ceil(data.lag_days)
+    config, trials = tune(*rows, config, service.config.tuning, embargo_days=embargo, zone=service.config.zone)
+    tell(f"training on {int((data.parts == 'train').sum()):,} rows")
+    bundle = fit(*rows, config)
+    return replace(bundle, lineage=_lineage(service, data, bundle, as_of) | {"trials": len(trials)}), trials
 
 
 def evaluate_champion(service: Service, tell: Tell) -> Evidence:
@@ -74,55 +91,9 @@ def evaluate_champion(service: Service, tell: Tell) -> Evidence:
     tell("building features")
     data = rows_for(service, datetime.fromisoformat(bundle.lineage["as_of"]), tell, parts=(TEST,))
     service.catalogue.contract.require(bundle.contract, "champion")
-    _refuse_seen(bundle, data)
+    refuse_seen(bundle, data)
     tell("evaluating")
     return write_evidence(judge(bundle, data, service), bundle, service, champion.bundle.name)
-
-
-def _refuse_seen(bundle: Bundle, data: Dataset) -> None:
-    """A model must not be judged on days that it learned from, or that lie too close to them."""
-    first = data.frame.loc[(data.parts == TEST).to_numpy(), "as_of"].min()
-    learned = pd.Timestamp(bundle.lineage["blocks"]["calibrate"]["last_as_of"])
-    if first < learned + pd.Timedelta(days=HORIZON_DAYS):
-        message = (
-            f"A model must be judged on days after those it learned from, which end {learned:%d-%b-%Y}; the test "
-            f"period of this configuration begins {first:%d-%b-%Y}. Restore the periods of its training, or retrain."
-        )
-        raise ContractError(message)
-
-
-def rows_for(service: Service, as_of: datetime, tell: Tell, parts: tuple[str, ...] = ()) -> Dataset:
-    """The dataset of the built-in task, or of the one given as tables in the configuration."""
-    if service.config.task is not None:
-        return given_dataset(service, service.config.task, tell)
-    return dataset(service.history, service.config, service.catalogue, as_of, tell, parts)
-
-
-def judge(bundle: Bundle, data: Dataset, service: Service) -> Evaluation:
-    """The bundle's leading model on the test rows, beside the other model and the rules."""
-    test = (data.parts == TEST).to_numpy()
-    frame, labels = data.frame[test].reset_index(drop=True), data.labels[test].reset_index(drop=True)
-    other = LOGISTIC if bundle.lead == LIGHTGBM else LIGHTGBM
-    beside = rule_scores(frame, rule_terms(service.config)).assign(**{other: bundle.score(frame, other)["score"]})
-    return evaluate(
-        bundle.score(frame),
-        labels,
-        data.memberships,
-        beside,
-        capacities=capacities(service.config),
-        key=service.workspace.key(),
-        lead=bundle.lead,
-    )
-
-
-def capacities(config: ServiceConfig) -> Capacities:
-    return Capacities(config.lists.share, config.lists.least, config.lists.by_team)
-
-
-def rule_terms(config: ServiceConfig) -> dict[str, list[RuleTerm]]:
-    return {
-        name: [(term.feature, term.weight, term.at_least) for term in terms] for name, terms in config.rules.items()
-    }
 
 
 def _digest(data: Dataset) -> str:
@@ -144,6 +115,7 @@ def _lineage(service: Service, data: Dataset, bundle: Bundle, as_of: datetime) -
         "periods": service.config.periods.model_dump(mode="json"),
         "caseload": service.config.caseload.model_dump(mode="json"),
         "outcome": service.config.outcome.model_dump(mode="json"),
+        "catalogue": service.catalogue_text,
         "rows": _digest(data),
         "batches": sha256(batches.encode()).hexdigest(),
         "admission_lag_days": round(data.lag_days, 3),

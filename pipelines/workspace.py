@@ -24,6 +24,10 @@ class Workspace:
         return self.root / "history"
 
     @property
+    def fingerprints(self) -> Path:
+        return self.root / "fingerprints.json"
+
+    @property
     def identity(self) -> Path:
         return self.root / "identity"
 

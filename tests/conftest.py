@@ -9,12 +9,15 @@ import pyarrow as pa
 import pytest
 import yaml
 from drawn import london, parsed, rows_of
+from hypothesis import settings
 
 from features.history import empty_history
 from features.schema import TABLES, history_schema
 from pipelines import steps
 from pipelines.config import ServiceConfig, load_config
 
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 KINDS = {"unit", "spec", "generative", "oracle", "golden", "flows", "browser"}
 
 
@@ -61,9 +64,16 @@ SMALL = {
     },
     "periods": {"history_days": 260, "calibration_days": 30, "test_days": 30, "landmark_every": 3},
     "training": {"seeds": [1], "most_trees": 40, "least_admissions": 10, "least_calibration_admissions": 2},
+    "promotion": {
+        "least_admissions": 1,
+        "gain_over_rules": -1,
+        "tolerated_loss": 1,
+        "expected_over_observed": [0.1, 10],
+        "calibration_slope": [0.01, 10],
+    },
     "buckets": 2,
 }
-"""A trust small enough for tests: ten teams, nine months."""
+"""A trust small enough for tests: ten teams, nine months, and a gate that asks little of so few admissions."""
 
 
 @pytest.fixture(scope="session")

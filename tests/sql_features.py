@@ -2,8 +2,8 @@
 
 from features.aggregates import SCALE
 from features.build import window_starts
-from features.catalogue import ENDS
 from features.frames import connect, to_frame
+from features.schema import ENDS
 
 DAY = "86400e6"
 NOT_COMPILED = ("person", "team_share")

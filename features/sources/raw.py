@@ -59,7 +59,7 @@ def read_extract(connection: duckdb.DuckDBPyConnection, folder: Path, mapping: M
 def _read_files(folder: Path, mapping: Mapping, extract: Extract) -> dict[str, list[tuple[str, Text]]]:
     """What the files of each raw table say, by file name."""
     texts: dict[str, list[tuple[str, Text]]] = {name: [] for name in mapping.files}
-    for path in _files(folder):
+    for path in files_of(folder):
         data = path.read_bytes()
         names = _matching(path.name, mapping)
         for name in names:
@@ -72,7 +72,7 @@ def _read_files(folder: Path, mapping: Mapping, extract: Extract) -> dict[str, l
 def fingerprint(folder: Path, mapping: Mapping, zone: str) -> str:
     """SHA-256 of the extract's bytes, the mapping and the time zone; what a database would answer is not in it."""
     digest = sha256(json.dumps([mapping.model_dump(mode="json"), mapping.zone or zone], sort_keys=True).encode())
-    for path in _files(folder):
+    for path in files_of(folder):
         with path.open("rb") as file:
             digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
             while part := file.read(1 << 22):
@@ -80,7 +80,8 @@ def fingerprint(folder: Path, mapping: Mapping, zone: str) -> str:
     return digest.hexdigest()
 
 
-def _files(folder: Path) -> list[Path]:
+def files_of(folder: Path) -> list[Path]:
+    """The files of an extract by name, without hidden ones and those that an editor has open."""
     if folder.is_file():
         return [folder]
     if not folder.is_dir():

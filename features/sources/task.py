@@ -95,7 +95,7 @@ def _given(connection: duckdb.DuckDBPyConnection, spec: FrameSpec, where: Path, 
         _bytes(where / path, kind)
         read = "read_parquet" if path.endswith(".parquet") else "read_csv"
         how = "" if read == "read_parquet" else ", all_varchar = true, header = true"
-        connection.execute(f"create view {quoted(name)} as from {read}({literal(str(where / path))}{how})")
+        connection.execute(f"create temp view {quoted(name)} as from {read}({literal(str(where / path))}{how})")
     found = _run(connection, f"select columns(*)::varchar from ({spec.query})", kind)
     for name in (need for need in needs if need not in found.column_names):
         message = f"{kind}: the query must give a column '{name}'; it gives {', '.join(found.column_names)}"

@@ -3,20 +3,21 @@
 from pipelines.pages.lists import csv_text, index_page, list_page
 from pipelines.pages.people import Person, people
 from pipelines.pages.render import with_notes
-from pipelines.pages.reports import evaluation_page, quality_page
+from pipelines.pages.reports import Section, quality_page, report_page
 from pipelines.pages.stamp import Stamp
 from pipelines.pages.teams import Team, team_views
 
 __all__ = [
     "Person",
+    "Section",
     "Stamp",
     "Team",
     "csv_text",
-    "evaluation_page",
     "index_page",
     "list_page",
     "people",
     "quality_page",
+    "report_page",
     "team_views",
     "with_notes",
 ]

@@ -1,14 +1,14 @@
-"""Two reports for those who run and build the lists: what became of the data, and how good the model is.
+"""Reports for those who run and build the lists: what became of the data, and how good a model is.
 
-Both take tidy frames by caption and print every row of them. They must hold counts and figures, never a person: the
+They take tidy frames by caption and print every row of them. They must hold counts and figures, never a person: the
 pages are kept and passed around.
 """
 
 import base64
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
@@ -18,7 +18,7 @@ from pipelines.pages import words
 from pipelines.pages.render import render
 
 NOTHING = "\u2013"
-CAPITALS = {"n": "n", "auroc": "AUROC", "ppv": "PPV", "nhs": "NHS", "id": "ID", "e:o": "E:O"}
+CAPITALS = {"n": "n", "auroc": "AUROC", "ppv": "PPV", "nhs": "NHS", "id": "ID", "e:o": "E:O", "nne": "NNE"}
 
 
 @dataclass(frozen=True)
@@ -46,54 +46,52 @@ class Figure:
     source: str
 
 
+@dataclass(frozen=True)
+class Section:
+    """A part of a report. `figures` (whole SVG documents) and `tables` are by caption, in the order of reading."""
+
+    title: str = ""
+    says: tuple[str, ...] = ()
+    figures: Mapping[str, str] = field(default_factory=dict)
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A section as the template reads it."""
+
+    title: str
+    says: tuple[str, ...]
+    figures: list[Figure]
+    tables: list[Table]
+
+
 def quality_page(frames: Mapping[str, pd.DataFrame], header: Mapping[str, str], *, simulated: bool = False) -> str:
     """The data-quality report. `frames` is by caption; a column named share or ending in _share gets bars.
 
     header: what the report is about, as term -> detail (source, extract, received at).
     """
-    return _report(
-        title="Data quality",
-        lead="Every row that was read is kept, rejected with a reason, or unused.",
+    return report_page(
+        "Data quality",
+        "Every row that was read is kept, rejected with a reason, or unused.",
+        header,
+        [Section(tables=frames)],
         closing="Counts only: no person can be read from this page.",
-        frames=frames,
-        figures={},
-        header=header,
         simulated=simulated,
     )
 
 
-def evaluation_page(
-    tables: Mapping[str, pd.DataFrame],
-    figures: Mapping[str, str],
-    header: Mapping[str, str],
-    *,
-    simulated: bool = False,
-) -> str:
-    """The evaluation report. `tables` and `figures` (whole SVG documents) are by caption.
-
-    header: model, period and people the figures are for, as term -> detail.
-    """
-    return _report(
-        title="How good the lists are",
-        lead="Measured on days after those the model learned from, at the length of list each team can look at.",
-        closing="Intervals, where there are any, are 95%.",
-        frames=tables,
-        figures=figures,
-        header=header,
-        simulated=simulated,
-    )
-
-
-def _report(
-    *,
+def report_page(
     title: str,
     lead: str,
-    closing: str,
-    frames: Mapping[str, pd.DataFrame],
-    figures: Mapping[str, str],
     header: Mapping[str, str],
-    simulated: bool,
+    sections: Sequence[Section],
+    *,
+    in_short: Sequence[str] = (),
+    closing: str = "Intervals, where there are any, are 95%, from a bootstrap over people.",
+    simulated: bool = False,
 ) -> str:
+    """A report. header: what its figures are for, as term -> detail. in_short: sentences that come before all else."""
     return render(
         "report.html",
         footer=", ".join([title, *header.values()]),
@@ -102,9 +100,14 @@ def _report(
         lead=lead,
         closing=closing,
         facts=header,
-        tables=[_table(caption, frame) for caption, frame in frames.items()],
-        figures=[_figure(caption, svg) for caption, svg in figures.items()],
+        in_short=in_short,
+        sections=[_drawn(section) for section in sections],
     )
+
+
+def _drawn(section: Section) -> _Drawn:
+    figures = [_figure(caption, svg) for caption, svg in section.figures.items()]
+    return _Drawn(section.title, section.says, figures, [_table(*table) for table in section.tables.items()])
 
 
 def _table(caption: str, frame: pd.DataFrame) -> Table:

@@ -49,6 +49,24 @@ def test_scoring_before_training_says_what_to_do(monkeypatch, capsys, small_conf
     assert "Run `minusnine train` first" in complaint
 
 
+@pytest.mark.parametrize(
+    ("words", "said"), [((), "needs a challenger"), (("--back",), "model 1 was the first. It stands.")]
+)
+def test_promoting_or_going_back_where_there_is_nothing_to_is_one_sentence(
+    monkeypatch, capsys, small_config, trained, words, said
+):
+    code, _, complaint = run(monkeypatch, capsys, "promote", "--config", small_config, "--by", "A. Lead", *words)
+    assert code == 5
+    assert said in complaint
+
+
+def test_a_patients_number_is_no_name_of_who_decides(monkeypatch, capsys, small_config, trained):
+    code, _, complaint = run(monkeypatch, capsys, "promote", "--config", small_config, "--by", "for 999-000-0018")
+    assert code == 2
+    assert "--by must name who decides" in complaint
+    assert "999" not in complaint
+
+
 def test_a_source_that_is_not_there_is_named(monkeypatch, capsys, small_config, tmp_path):
     code, _, complaint = run(monkeypatch, capsys, "ingest", "--config", changed(small_config, tmp_path))
     assert code == 3

@@ -1,35 +1,15 @@
 """The Prefect flows are the steps: same lists, nothing about people in Prefect's records, failures told plainly."""
 
 import json
+import re
 import warnings
 from datetime import timedelta
 
+import pandas as pd
 import pytest
 
 from features.errors import StaleFeedError
 from pipelines import steps
-
-
-@pytest.fixture(scope="module")
-def prefect_home(tmp_path_factory):
-    """A Prefect server of the tests' own; its database is what is searched for identities."""
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        home = tmp_path_factory.mktemp("prefect")
-        patch.setenv("PREFECT_HOME", str(home))
-        from prefect.testing.utilities import prefect_test_harness
-
-        with prefect_test_harness(server_startup_timeout=120):
-            yield home
-
-
-@pytest.fixture
-def flows(prefect_home):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from pipelines import flows
-
-        yield flows
 
 
 @pytest.fixture
@@ -90,7 +70,30 @@ def test_the_evaluate_flow_writes_the_evidence(flows, given, copied):
     evidence = flows.evaluate(**given)
     figures = json.loads((evidence.page.parent / "metrics.json").read_text())
     assert 0.5 < evidence.metrics["auroc"] < 0.9
-    assert {"points", "recent discharge", "lightgbm", "logistic"} <= set(figures["models"])
+    assert {"points", "recent discharge", "age and frailty", "lightgbm", "logistic"} <= set(figures["models"])
+
+
+def test_the_evidence_is_whole_in_itself_and_says_everything_it_should(trained):
+    (page,) = trained.workspace.glob("evaluation/*/report.html")
+    text = page.read_text(encoding="utf-8")
+    assert not re.search(r"(src|href)=\"(?!data:|#)", text)
+    order = ("In short", "How early", "Against what a nurse could count", "For whom", "For statisticians", "TRIPOD+AI")
+    places = [text.index(title) for title in order]
+    assert places == sorted(places)
+    items = pd.read_csv(page.parent / "tripod-ai.csv", dtype=str)
+    assert {int(re.match(r"\d+", item)[0]) for item in items["item"]} == set(range(1, 28))
+    card = (page.parent / "model-card.md").read_text(encoding="utf-8")
+    for words in (card, *items["answer"]):
+        assert words.strip()
+        assert not re.search(r"[{}]|\bnan\b", words)
+
+
+def test_no_small_number_of_people_is_in_the_evidence(trained):
+    (page,) = trained.workspace.glob("evaluation/*/report.html")
+    groups = pd.read_csv(page.parent / "subgroups.csv")
+    assert groups["group"].nunique() == 9
+    assert not (groups[["people", "admissions"]] < 10).any(axis=None)
+    assert groups.loc[groups["admissions"].isna(), ["ppv", "recall", "expected_over_observed"]].isna().all(axis=None)
 
 
 def test_a_model_can_be_used_through_mlflows_pyfunc(trained):
@@ -103,7 +106,8 @@ def test_a_model_can_be_used_through_mlflows_pyfunc(trained):
 
     service = Service(trained)
     as_of = steps.as_of_day(trained, steps.simulated_last_day(trained))
-    frame = snapshot(service.history, trained, service.catalogue, as_of).frame
+    with service.workers() as over:
+        frame = snapshot(service.history, trained, service.catalogue, as_of, over).frame
     champion = tracking.champion(service.workspace)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -43,8 +43,8 @@ def test_the_task_is_the_one_its_author_set(log):
 def test_the_model_beats_the_rule_on_it(log):
     trained = train(log, NOW, quiet)
     figures = trained.evidence.metrics
-    assert figures["auroc"] > 0.93
-    assert figures["average_precision"] > 0.5
+    assert figures["auroc"] > 0.94
+    assert figures["average_precision"] > 0.53
     measured = json.loads((trained.evidence.page.parent / "metrics.json").read_text())["models"]
     rule = measured["admissions in the last 365 days"]
     assert figures["average_precision"] > rule["average_precision"]["high"]

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from naive_features import Naive
 from sql_features import sql_features
 
-from features.build import build, window_starts
+from features.build import build, build_part, finish, window_starts
 from features.catalogue import load_catalogue
 from features.history import empty_history
 from features.schema import TABLES, history_schema
-from features.teams import added, team_counts
+from features.teams import added
 from features.vocabulary import AGGREGATES
 from features.windows import HORIZON_DAYS
 
@@ -144,8 +144,7 @@ def index_of(pairs, start):
 def features(rows, index):
     """The table as the pipeline makes it: each team's counts over everyone, then the features of the rows."""
     history = tables(rows)
-    counts = team_counts(history, list(index["as_of"]), CATALOGUE, ZONE)
-    return build(history, index, CATALOGUE, ZONE, counts)
+    return build(history, index, CATALOGUE, ZONE)
 
 
 def is_a(row, event):
@@ -157,7 +156,7 @@ def is_a(row, event):
     return event in {row["code"], "both", "any"}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(drawn)
 def test_three_ways_to_the_same_figures(draw):
     drawn_world, pairs, start = draw
@@ -184,7 +183,7 @@ def strays(rows, index):
         yield stray | {"known_from": first - timedelta(days=30), "known_to": first}
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(drawn, st.randoms(use_true_random=False))
 def test_what_does_not_matter(draw, random):
     """Row order, other people, what is older than the look-back, what is known later or no longer, and company."""
@@ -204,24 +203,22 @@ def test_what_does_not_matter(draw, random):
         pd.testing.assert_frame_equal(made.iloc[[number]].reset_index(drop=True), alone)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(drawn)
 def test_buckets_do_not_matter(draw):
     drawn_world, pairs, start = draw
     rows, index = histories(drawn_world, start), index_of(pairs, start)
     moments = list(index["as_of"])
     parts = [{name: [r for r in t if r["person_id"] % 2 == odd] for name, t in rows.items()} for odd in (0, 1)]
-    counts = added([team_counts(tables(part), moments, CATALOGUE, ZONE) for part in parts])
-    pieces = [
-        build(tables(part), mine, CATALOGUE, ZONE, counts)
-        for odd, part in enumerate(parts)
-        if len(mine := index[index["person_id"] % 2 == odd])
-    ]
+    halves = [index[index["person_id"] % 2 == odd] for odd in (0, 1)]
+    made = [build_part(tables(part), mine, CATALOGUE, ZONE, moments) for part, mine in zip(parts, halves, strict=True)]
+    counts = added([part.counts for part in made])
+    pieces = [finish(part, counts, CATALOGUE) for part in made]
     together = index.merge(pd.concat(pieces), on=["person_id", "as_of"])
     pd.testing.assert_frame_equal(features(rows, index), together)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(drawn)
 def test_shifting_everything_by_whole_weeks_within_one_season_shifts_nothing(draw):
     drawn_world, pairs, _ = draw
@@ -231,7 +228,7 @@ def test_shifting_everything_by_whole_weeks_within_one_season_shifts_nothing(dra
     pd.testing.assert_frame_equal(one[CATALOGUE.contract.names], other[CATALOGUE.contract.names])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(hours, min_size=1, max_size=8), st.integers(0, 240), st.sampled_from(NIGHTS))
 def test_features_and_label_never_share_an_event_and_tile(admitted, cut, start):
     """Of a stay's admission, the feature counts what is behind the cut and the label what is ahead of it."""

@@ -11,8 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features.batch import Batch, Scope
+from features.build import build
+from features.catalogue import load_catalogue
+from features.cohort import caseload
 from features.schema import TABLES, batch_schema
 from pipelines import steps
+from pipelines.building import looked_at, snapshot
+from pipelines.mapping import opened
 from pipelines.service import Service
 
 DAY = timedelta(days=1)
@@ -91,6 +96,38 @@ def test_rows_known_after_the_cut_leave_its_lists_byte_identical(world, data):
     finally:
         shutil.rmtree(history)
         aside.rename(history)
+
+
+SHORT = """
+events:
+  seen: {table: contacts, where: seen}
+  news2: {table: observations, where: "code = 'news2'", value: value}
+  emergency: {table: stays, where: "method = '21'"}
+families:
+  all:
+    title: All
+    sentences: [{say: all}]
+    features:
+      [{count: seen, days: [7, 30]}, {rate: seen, days: 30}, {last: news2, days: 14}, {count: emergency, days: 30}]
+"""
+
+
+def test_the_period_and_columns_that_a_cut_reads_are_all_that_it_needs(world):
+    config, as_of, *_ = world
+    history, short = Service(config).history, load_catalogue(SHORT, "test")
+    whole = history.read(known_by=as_of)
+    parts = [looked_at(history, config, short, as_of, [as_of], bucket) for bucket in range(history.buckets)]
+    assert sum(part["contacts"].num_rows for part in parts) < whole["contacts"].num_rows
+    assert parts[0]["contacts"].num_columns < whole["contacts"].num_columns
+    with opened(config.run) as over:
+        found = snapshot(history, config, short, as_of, over)
+    keys = ["person_id", "as_of"]
+    pd.testing.assert_frame_equal(found.frame, build(whole, found.frame[keys], short, config.zone))
+    members, _ = caseload(whole, [as_of], config.caseload, config.zone)
+    order = [*keys, "team_id"]
+    pd.testing.assert_frame_equal(
+        found.memberships.sort_values(order, ignore_index=True), members.sort_values(order, ignore_index=True)
+    )
 
 
 def test_a_row_known_at_the_cut_does_change_them(world):

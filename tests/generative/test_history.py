@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from features.history import additions, stamp, stored_schema, versions
+from features.history import additions, period_of, stamp, stored_schema, versions
 from features.schema import TABLES, batch_schema
 
 STAYS = TABLES["stays"]
@@ -21,6 +21,8 @@ said = st.fixed_dictionaries(
         "day": st.integers(0, 4),
         "deleted": st.booleans(),
         "method": st.sampled_from(["21", "11"]),
+        "admitted": st.sampled_from([None, -200, -100, 0, 100]),
+        "stayed": st.sampled_from([None, 0, 150]),
     }
 )
 one_batch = st.lists(said, max_size=3, unique_by=lambda row: (row["row_id"], row["day"]))
@@ -41,9 +43,16 @@ def as_batch(rows):
     full = []
     for row in rows:
         moment = START + timedelta(row["day"])
-        said = {key: row[key] for key in ("row_id", "person_id", "deleted", "method")}
+        said = {key: row[key] for key in ("row_id", "person_id", "deleted", "method")} | when(row)
         full.append({**dict.fromkeys(batch_schema(STAYS).names), **said, "sequence": 0, "known_from": moment})
     return pa.Table.from_pylist(full, schema=batch_schema(STAYS))
+
+
+def when(row):
+    """A stay's moments; a deletion may tell none."""
+    admitted = None if row["admitted"] is None else START + timedelta(row["admitted"])
+    stayed = None if None in (admitted, row["stayed"]) else admitted + timedelta(row["stayed"])
+    return {"admitted_at": admitted, "discharged_at": stayed}
 
 
 def stored_after(told):
@@ -65,7 +74,7 @@ def in_force(told, row_id, day):
     if not heard:
         return None
     last = max(heard, key=lambda item: item[:2])[2]
-    return None if last["deleted"] else (last["person_id"], last["method"])
+    return None if last["deleted"] else (last["person_id"], last["method"], *when(last).values())
 
 
 def found(table, row_id, day):
@@ -73,10 +82,11 @@ def found(table, row_id, day):
     frame = table.to_pandas()
     mine = frame[(frame["row_id"] == row_id) & (frame["known_from"] <= moment) & ~(frame["known_to"] <= moment)]
     assert len(mine) <= 1, "two versions of one row in force at once"
-    return None if mine.empty else (mine["person_id"].iloc[0], mine["method"].iloc[0])
+    columns = ["person_id", "method", "admitted_at", "discharged_at"]
+    return None if mine.empty else tuple(None if pd.isna(cell) else cell for cell in mine.iloc[0][columns])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(batches)
 def test_the_version_in_force_is_what_was_last_said(told):
     table = versions(STAYS, stored_after(told))
@@ -85,7 +95,7 @@ def test_the_version_in_force_is_what_was_last_said(told):
             assert found(table, row_id, day) == in_force(told, row_id, day)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(batches)
 def test_each_bucket_read_alone_gives_the_same_versions(told):
     stored = stored_after(told)
@@ -94,11 +104,12 @@ def test_each_bucket_read_alone_gives_the_same_versions(told):
     for bucket in range(BUCKETS):
         mine = stored.filter(pa.compute.equal(stored["bucket"], bucket))
         parts.append(versions(STAYS, mine).to_pandas())
-    together = pd.concat(parts).sort_values(["person_id", "row_id", "known_from"], ignore_index=True)
+    order = ["person_id", "admitted_at", "row_id", "known_from"]
+    together = pd.concat(parts).sort_values(order, na_position="first", ignore_index=True)
     pd.testing.assert_frame_equal(whole, together)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(batches)
 def test_saying_everything_again_adds_nothing(told):
     once = stored_after(told)
@@ -111,13 +122,42 @@ def standing_at_the_end(told):
     for row_id in (1, 2):
         standing = in_force(told, row_id, 4 * DAYS)
         if standing is not None:
-            yield {"row_id": row_id, "person_id": standing[0], "method": standing[1], "deleted": False}
+            person, method, admitted, discharged = standing
+            days = None if admitted is None else (admitted - START).days
+            stayed = None if discharged is None else (discharged - admitted).days
+            moments = {"admitted": days, "stayed": stayed}
+            yield {"row_id": row_id, "person_id": person, "method": method, "deleted": False} | moments
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(any_order)
 def test_in_whatever_order_batches_come_a_row_has_one_version_in_force_and_one_that_was_said(told):
     table = versions(STAYS, stored_after(told))
     for row_id in (1, 2):
-        words = {(row["person_id"], row["method"]) for rows in told for row in rows if row["row_id"] == row_id}
+        mine = [row for rows in told for row in rows if row["row_id"] == row_id]
+        words = {(row["person_id"], row["method"], *when(row).values()) for row in mine}
         assert {found(table, row_id, day) for day in range(DAYS + 1)} <= words | {None}
+
+
+ONE = {"row_id": 1, "person_id": 1, "deleted": False, "method": "21", "stayed": 0}
+TOLD_LATE_BUT_BEFORE = [[ONE | {"day": 4, "admitted": -200}], [ONE | {"day": 1, "admitted": 100}]]
+
+
+@settings(max_examples=40)
+@given(any_order, st.integers(-220, 270), st.integers(0, DAYS), st.sampled_from([[], ["method"]]))
+@example(TOLD_LATE_BUT_BEFORE, 90, DAYS, ["method"])
+def test_a_period_read_alone_is_the_whole_read_and_then_cut(told, since, known, columns):
+    """Whatever order batches come in: corrections that move a row out of the period, and versions told late that come
+    before stored ones, end what lies in it all the same."""
+    start, known_by = START + timedelta(since, hours=1), START + timedelta(known)
+    stored = stored_after(told)
+    stored = stored.filter(pa.compute.field("known_from") <= pa.scalar(known_by, pa.timestamp("us", tz="UTC")))
+    opened = stored.filter(pa.compute.field("period") >= period_of(start))
+    whole = versions(STAYS, stored).to_pandas()
+    latest = whole[["admitted_at", "discharged_at"]].max(axis=1)
+    inside = (latest >= start) | whole["discharged_at"].isna()
+    expected = whole[inside].reset_index(drop=True)
+    pd.testing.assert_frame_equal(versions(STAYS, opened, since=start).to_pandas(), expected)
+    narrow = versions(STAYS, opened, columns, start).to_pandas()
+    common = ["row_id", "person_id", "known_from", "known_to"]
+    pd.testing.assert_frame_equal(narrow, expected[[*common, *columns]])

@@ -25,7 +25,7 @@ def pairs_won(labels, scores, weights):
 
 
 @given(rows)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_auroc_is_the_share_of_pairs_won(drawn):
     labels, scores, weights = drawn
     expected = pairs_won(labels, scores, weights)
@@ -33,7 +33,7 @@ def test_auroc_is_the_share_of_pairs_won(drawn):
 
 
 @given(rows)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_whole_weights_are_repeated_rows(drawn):
     labels, scores, weights = drawn
     many = weights.astype(int)
@@ -44,7 +44,7 @@ def test_whole_weights_are_repeated_rows(drawn):
 
 
 @given(rows, st.integers(0, 5))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_each_group_lists_its_highest_rows_up_to_its_capacity(drawn, places):
     _, scores, weights = drawn
     groups, ties = weights.astype(int), np.arange(len(scores))
@@ -56,7 +56,7 @@ def test_each_group_lists_its_highest_rows_up_to_its_capacity(drawn, places):
 
 
 @given(rows)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_rising_map_of_the_scores_changes_no_ranking_measure(drawn):
     labels, scores, weights = drawn
     for measure in (metrics.auroc, metrics.average_precision):

@@ -149,7 +149,7 @@ def test_the_order_of_rows_does_not_matter(rows: list[tuple[str, ...]], random: 
 FIELD = st.text(st.characters(blacklist_categories=("Cs", "Cc")), max_size=5)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.lists(FIELD, min_size=1, max_size=4), max_size=8))
 def test_a_file_reads_as_the_csv_module_reads_it(rows: list[list[str]]) -> None:
     out = StringIO()

@@ -73,6 +73,17 @@ def test_the_fingerprint_follows_what_the_features_mean():
         ("days: 90", "days: 0", "days of 1 or more"),
         ("where: seen", "where: seeen", "events.visit"),
         ("table: contacts", "table: contact", "events.visit.table"),
+        (
+            "where: seen",
+            "at: occured_at",
+            "events.visit.at: 'occured_at' is not a known moment of contacts",
+        ),
+        (
+            "where: seen",
+            "where: status='no_acess'",
+            "'no_acess' is not a known code of status; did you mean 'no_access'",
+        ),
+        ("where: seen", "where: \"medium not in ('video', 'fone')\"", "events.visit.where: 'fone' is not a known code"),
         ("when: [count_visit_7d]", "when: [count_visit_8d]", "did you mean 'count_visit_7d'?"),
         ("{count_visit_7d:visit}", "{count_visits_7d:visit}", "did you mean 'count_visit_7d'?"),
         ("- {person: age}", "- {person: age}\n      - {person: age}", "found twice: age"),

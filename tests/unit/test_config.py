@@ -36,6 +36,22 @@ def test_every_configuration_that_is_shipped_loads(path):
         (LEAST + "rules: {r: [{feature: x, wieght: 2}]}\n", "rules.r.0.wieght", "did you mean 'weight'?"),
         (LEAST + "lists: {share: 2}\n", "lists.share", "less than or equal to 1"),
         ("features: f\nsources: {}\n", "trust", "Field required"),
+        (
+            LEAST + "rules: {champion: [{feature: x}]}\n",
+            "rules",
+            "'champion' is what the evidence calls something else",
+        ),
+        (LEAST + "promotion: {tolerated_los: 0.1}\n", "promotion.tolerated_los", "did you mean 'tolerated_loss'?"),
+        (LEAST + "promotion: {calibration_slope: [2, 1]}\n", "promotion", "the lowest and the highest value allowed"),
+        (LEAST + "tuning: {trials: 50}\n", "tuning.trials", "less than or equal to 20"),
+        (LEAST + "run: {wokers: 4}\n", "run.wokers", "did you mean 'workers'?"),
+        (LEAST + "run: {by: dusk}\n", "run.by", "'threads', 'processes' or 'dask'"),
+        (
+            LEAST + "run: {by: dask}\n",
+            "run",
+            "must come with its scheduler's address, such as tcp://host:8786; found none",
+        ),
+        (LEAST + "run: {by: dask, address: host}\n", "run", "such as tcp://host:8786; found host"),
     ],
 )
 def test_a_wrong_key_or_value_is_named_with_its_file_its_place_and_the_nearest_right_word(

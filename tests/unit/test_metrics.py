@@ -10,7 +10,7 @@ from sklearn import metrics as theirs
 from sklearn.linear_model import LogisticRegression
 
 import models.calibration
-from models import metrics
+from models import metrics, resampling
 
 Y = np.array([0, 0, 1, 0, 1, 1, 0, 0, 1, 0])
 P = np.array([0.1, 0.3, 0.3, 0.2, 0.9, 0.6, 0.6, 0.05, 0.2, 0.4])
@@ -26,7 +26,7 @@ def clustered_world(seed=0, people=300, days=20):
     return person, ill.astype(int), score
 
 
-@pytest.mark.parametrize("module", [metrics, models.calibration])
+@pytest.mark.parametrize("module", [metrics, resampling, models.calibration])
 def test_the_examples_in_the_docstrings_hold(module):
     found = doctest.testmod(module)
     assert found.attempted > 0
@@ -57,12 +57,16 @@ def test_resampled_calibration_is_near_the_full_fit():
     draw = np.random.default_rng(1)
     logit = draw.normal(-2, 1, 20_000)
     label = draw.random(20_000) < expit(0.3 + 0.8 * logit)
-    quick = metrics.calibration_of(label, expit(logit))
+    parts, line = metrics.risk_parts(label, expit(logit))
     for _ in range(5):
         weights = draw.poisson(1.0, 20_000).astype(float)
         full = metrics.calibration(label, expit(logit), weights)
-        assert quick(weights).slope == pytest.approx(full.slope, abs=0.003)
-        assert quick(weights).intercept == pytest.approx(full.intercept, abs=0.005)
+        loss, brier, over, intercept, slope = metrics.risk_figures(weights @ parts, line)
+        assert slope == pytest.approx(full.slope, abs=0.003)
+        assert intercept == pytest.approx(full.intercept, abs=0.005)
+        assert over == pytest.approx(full.expected_over_observed)
+        assert loss == pytest.approx(metrics.log_loss(label, expit(logit), weights))
+        assert brier == pytest.approx(metrics.brier(label, expit(logit), weights))
 
 
 @pytest.mark.parametrize(
@@ -90,11 +94,12 @@ def test_yield_by_hand_for_two_teams():
     #         team 0, two places      team 1, one place
     labels = [1, 0, 0, 1] + [0, 1, 0]
     scores = [0.9, 0.8, 0.2, 0.1] + [0.7, 0.6, 0.5]
-    found = metrics.at_capacity(labels, scores, [0] * 4 + [1] * 3, [0] * 7, [2] * 4 + [1] * 3)
-    assert found.ppv == pytest.approx(1 / 3)
-    assert found.recall == pytest.approx(1 / 3)
-    assert found.nne == pytest.approx(3)
-    assert found.lift == pytest.approx((1 / 3) / (3 / 7))
+    listed = metrics.top_of_groups([0] * 4 + [1] * 3, scores, [0] * 7, [2] * 4 + [1] * 3)
+    ppv, recall, lift, nne = metrics.yield_figures(metrics.yield_parts(labels, listed).sum(axis=0))
+    assert ppv == pytest.approx(1 / 3)
+    assert recall == pytest.approx(1 / 3)
+    assert nne == pytest.approx(3)
+    assert lift == pytest.approx((1 / 3) / (3 / 7))
 
 
 def test_net_benefit_by_hand():
@@ -111,10 +116,17 @@ def test_calibration_curve_keeps_every_row_and_parts_no_ties():
 def test_intervals_are_wider_when_a_persons_rows_go_together():
     person, label, score = clustered_world()
     measured = metrics.discrimination_of(label, score)
-    by_person = metrics.clustered_interval(lambda w: measured(w).auroc, person, draws=200, seed=1)
-    by_row = metrics.clustered_interval(lambda w: measured(w).auroc, np.arange(len(person)), draws=200, seed=1)
+    by_person = resampling.clustered_interval(lambda w: measured(w).auroc, person, draws=200, seed=1)
+    by_row = resampling.clustered_interval(lambda w: measured(w).auroc, np.arange(len(person)), draws=200, seed=1)
     assert by_person.low < measured(None).auroc < by_person.high
     assert by_person.high - by_person.low > 2 * (by_row.high - by_row.low)
+
+
+def test_sums_by_person_have_the_resamples_of_the_rows():
+    person, label, score = clustered_world(people=50, days=4)
+    values = np.column_stack([label, score])
+    by_row = resampling.clustered_draws(lambda w: np.sum(values if w is None else w[:, None] * values, axis=0), person)
+    assert resampling.clustered_sums(values, person) == pytest.approx(by_row)
 
 
 def test_intervals_have_the_coverage_they_claim():
@@ -123,7 +135,7 @@ def test_intervals_have_the_coverage_they_claim():
         draw = np.random.default_rng(seed)
         ill = np.repeat(draw.random(200) < 0.3, 5).astype(float)
         person = np.repeat(np.arange(200), 5)
-        interval = metrics.clustered_interval(lambda w, y=ill: float(w @ y / w.sum()), person, draws=200, seed=seed)
+        interval = resampling.clustered_interval(lambda w, y=ill: float(w @ y / w.sum()), person, draws=200, seed=seed)
         covered += interval.low <= 0.3 <= interval.high
     assert 88 <= covered <= 100
 
@@ -131,12 +143,12 @@ def test_intervals_have_the_coverage_they_claim():
 def test_draws_repeat_and_pair():
     person, label, score = clustered_world()
     measured = metrics.discrimination_of(label, score)
-    first, again = (metrics.clustered_draws(lambda w: measured(w).auroc, person, 20, seed=4) for _ in range(2))
+    first, again = (resampling.clustered_draws(lambda w: measured(w).auroc, person, 20, seed=4) for _ in range(2))
     assert (first == again).all()
-    assert (first != metrics.clustered_draws(lambda w: measured(w).auroc, person, 20, seed=5)).any()
+    assert (first != resampling.clustered_draws(lambda w: measured(w).auroc, person, 20, seed=5)).any()
 
 
 def test_an_interval_of_nothing_is_nan():
-    interval = metrics.clustered_interval(lambda w: float("nan"), [1, 2, 3], draws=10)
+    interval = resampling.clustered_interval(lambda w: float("nan"), [1, 2, 3], draws=10)
     assert isnan(interval.low)
     assert isnan(interval.high)

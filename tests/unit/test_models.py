@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from features.errors import ContractError, NotReadyError
 from features.table import FeatureInfo, make_contract
-from models import boosting, metrics
+from models import boosting, metrics, resampling
 from models.bundle import LIGHTGBM, LOGISTIC, _load_pyfunc, load
 from models.calibration import fit_calibration
 from models.explanation import family_contributions, reasons
@@ -182,7 +182,7 @@ def test_shuffled_outcomes_teach_nothing():
     taught = train(TABLE, labels, PARTS, CONTRACT, CONFIG)
     for model in MODELS:
         measured = metrics.discrimination_of(TEST_LABELS, taught.score(TEST, model)["score"])
-        interval = metrics.clustered_interval(lambda w, m=measured: m(w).auroc, TEST["person_id"], draws=200)
+        interval = resampling.clustered_interval(lambda w, m=measured: m(w).auroc, TEST["person_id"], draws=200)
         half = (interval.high - interval.low) / 2
         assert abs(measured(None).auroc - 0.5) < 1.5 * half
 

@@ -6,9 +6,11 @@ import pytest
 
 from features.errors import ContractError, NotReadyError
 from models import metrics
-from models.evaluation import LIST_MEASURES, RISK_MEASURES, ROW_MEASURES, Resampling, evaluate
+from models.evaluation import LIST_MEASURES, RISK_MEASURES, ROW_MEASURES, evaluate
 from models.figures import figures
 from models.ranking import Capacities
+from models.resampling import Resampling
+from models.subgroups import NEVER_SEEN, SMALLEST, _hidden
 
 START = pd.Timestamp("2025-01-06 06:00", tz="UTC").as_unit("us")
 ADMITTED = {3: START + pd.Timedelta(days=9, hours=5), 7: START + pd.Timedelta(days=4, hours=1)}
@@ -44,6 +46,13 @@ LABELS = WORLD[["person_id", "as_of", "label", "admitted_at", "state", "died"]]
 SCORES = KEYS.assign(score=np.log(WORLD["risk"] / (1 - WORLD["risk"])), risk=WORLD["risk"])
 TEAMS = KEYS.assign(team_id=np.where(WORLD["person_id"] < 5, "A", "B"), days_on_caseload=10.0, last_seen=pd.NaT)
 RULES = KEYS.assign(youngest=-WORLD["person_id"], nothing=0.0)
+
+
+TRAITS = KEYS.assign(
+    age=np.where(WORLD["person_id"] < 7, "65 to 84", None),
+    training=np.where(WORLD["person_id"] >= 7, NEVER_SEEN, "seen in training"),
+    known=WORLD["person_id"] == 9,
+)
 
 
 def judged(scores=SCORES, labels=LABELS, teams=TEAMS, rules=RULES, **given):
@@ -115,14 +124,99 @@ def test_episodes_by_hand():
     assert table["mean_days"] == pytest.approx((11 + 10 + 1 + 11 + 2 + 6 + 3) / 7)
 
 
-def test_teams_add_up_to_the_whole():
-    teams = EVALUATION.teams
-    assert teams["team_id"].tolist() == ["A", "B"]
-    assert teams["rows"].sum() == EVALUATION.counts["rows"]
-    assert teams["listed"].tolist() == [22, 22]
-    assert teams["hits"].tolist() == [9, 3]
-    assert teams["observed"].tolist() == [9, 5]
-    assert teams["expected"].sum() == pytest.approx(WORLD.loc[WORLD["state"] == "usable", "risk"].sum())
+def test_retention_by_hand():
+    # A: 3 and 4 stay from day to day until 3 is gone from day 10 on; on day 10, 2 has come and 4 stayed. B: 9 stays;
+    # 8 is listed until day 1, from day 2 to 4 it is 7, from day 5 on 8 again. A cut is followed by another ten times.
+    followed = 10 * 4
+    left = 1 + 1 + 1
+    assert EVALUATION.episodes.set_index("model").loc["forest", "retention"] == pytest.approx(1 - left / followed)
+
+
+def test_a_missing_day_is_nobodys_next_day():
+    whole = WORLD["as_of"] != START + pd.Timedelta(days=6)
+    found = judged(*(frame[whole.to_numpy()] for frame in (SCORES, LABELS, TEAMS, RULES)))
+    assert found.episodes.set_index("model").loc["model", "retention"] == pytest.approx(1 - 3 / (8 * 4))
+
+
+def test_groups_by_hand_where_nothing_is_small():
+    table = judged(traits=TRAITS).contrasts
+    assert table.empty
+    table = judged(traits=TRAITS, against="youngest").contrasts.set_index(["group", "value"])
+    assert list(table.index) == [
+        ("age", "65 to 84"),
+        ("age", "not recorded"),
+        ("training", NEVER_SEEN),
+        ("training", "seen in training"),
+        ("team_id", "A"),
+        ("team_id", "B"),
+    ]
+    # 3 is listed on all nine days before and never by the rule; 7 on three of five, and by the rule never.
+    assert table.loc[("team_id", "A"), ["admissions", "lead", "other", "difference"]].tolist() == [1, 1, 0, 1]
+    assert table.loc[("team_id", "B"), ["lead", "difference"]].tolist() == pytest.approx([0.6, 0.6])
+
+
+def test_small_numbers_are_hidden_and_cannot_be_worked_out():
+    counts = pd.DataFrame(
+        {"people": [40, 30, 20, 9, 50, 60], "admissions": [30, 20, 9, 3, 12, 40], "group": ["age"] * 4 + ["sex"] * 2}
+    )
+    others = dict.fromkeys(set(EVALUATION.subgroups.columns) - {"people", "admissions", "group", "value"}, 0.5)
+    table = _hidden(counts.assign(**others, value=list("abcdef"))).set_index("value")
+    assert SMALLEST == 10
+    # Of the ages d is small; c goes with it, or d's people would be what the others leave of the total.
+    assert table["people"].isna().tolist() == [False, False, True, True, False, False]
+    assert table["admissions"].isna().tolist() == [False, False, True, True, False, False]
+    assert table["ppv"].isna().equals(table["admissions"].isna())
+    assert table["rows"].isna().equals(table["people"].isna())
+
+
+def test_a_small_trust_shows_no_figure_of_any_group():
+    table = judged(traits=TRAITS).subgroups
+    assert len(table) == 6
+    assert table.drop(columns=["group", "value"]).isna().all(axis=None)
+
+
+def test_people_never_seen_in_training_are_judged_on_their_own():
+    unseen = judged(traits=TRAITS).unseen.set_index("measure")["value"]
+    usable = WORLD[(WORLD["state"] == "usable") & (WORLD["person_id"] >= 7)]
+    assert unseen["auroc"] == pytest.approx(metrics.auroc(usable["label"], usable["risk"]))
+    assert unseen["recall"] == pytest.approx(3 / 5)
+    assert EVALUATION.unseen.empty
+    assert judged(traits=TRAITS.assign(training="seen in training")).unseen.empty
+
+
+def test_what_the_list_adds_is_net_of_whom_an_urgent_team_has_already():
+    table = judged(traits=TRAITS).known.set_index("who")
+    assert table["listed"].tolist() == [44, 11, 33]
+    assert table["hits"].tolist() == [12, 0, 12]
+    assert table.loc["net of those", "ppv"] == pytest.approx(12 / 33)
+
+
+def test_the_overlap_is_the_share_of_the_leads_places_that_the_other_lists_too():
+    shares = judged(rules=KEYS.assign(copy=SCORES["score"], reversed=-SCORES["score"])).overlap
+    assert shares.set_index("model")["share"]["model"] == 1
+    assert shares.set_index("model")["share"]["copy"] == 1
+    assert shares.set_index("model")["share"]["reversed"] == 0
+
+
+def test_the_calibration_of_those_listed_is_of_those_listed_alone():
+    table = EVALUATION.calibration_listed
+    assert table["rows"].sum() == 44
+    assert (table["rows"] * table["observed"]).sum() == pytest.approx(12)
+
+
+def test_decisions_hold_the_net_benefit_and_everyones():
+    table = EVALUATION.decisions.set_index(["model", "threshold"])
+    usable = WORLD[WORLD["state"] == "usable"]
+    for threshold in (0.01, 0.06, 0.1):
+        expected = metrics.net_benefit(usable["label"], usable["risk"], threshold)
+        assert table.loc[("forest", threshold), "net_benefit"] == pytest.approx(expected)
+        expected = metrics.net_benefit(usable["label"], np.ones(len(usable)), threshold)
+        assert table.loc[("everyone", threshold), "net_benefit"] == pytest.approx(expected)
+    # A rule that knows nothing is given the rate of all rows as everyone's risk: acting on all, or on nobody above it.
+    rate = usable["label"].mean()
+    assert table.loc[("nothing", 0.01), "net_benefit"] == pytest.approx(table.loc[("everyone", 0.01), "net_benefit"])
+    assert rate > 0.1
+    assert (table["low"] <= table["high"]).all()
 
 
 def test_counts_account_for_every_row():
@@ -146,9 +240,7 @@ def test_people_already_admitted_take_places_but_are_no_hits():
     assert measured["recall"] == pytest.approx(hits / 14)
     settled = int(WORLD["state"].isin(["usable", "already_admitted"]).sum())
     assert measured["lift"] == pytest.approx((hits / 44) / (14 / settled))
-    team = found.teams.set_index("team_id").loc["A"]
-    assert (team["listed"], team["hits"], team["observed"]) == (22, hits - 3, 9)
-    assert team["ppv"] == pytest.approx((hits - 3) / 22)
+    assert found.known.set_index("who").loc["everyone listed", "hits"] == hits
     for measure in ("brier", "calibration_slope"):
         assert measured[measure] == pytest.approx(value(measure))
 
@@ -171,7 +263,7 @@ def test_calibration_tenths_hold_every_usable_row():
 def test_row_order_changes_nothing():
     mixed = [frame.sample(frac=1, random_state=seed) for seed, frame in enumerate((SCORES, LABELS, TEAMS, RULES))]
     again = judged(*mixed, lead="forest")
-    for name in ("overall", "differences", "teams", "lead_time", "notice", "episodes", "calibration"):
+    for name in ("overall", "differences", "subgroups", "lead_time", "notice", "episodes", "calibration", "decisions"):
         pd.testing.assert_frame_equal(getattr(again, name), getattr(EVALUATION, name))
     assert again.counts == EVALUATION.counts
 
@@ -188,7 +280,7 @@ def test_a_rule_without_scores_for_some_rows_is_refused():
 
 def test_figures_draw_every_model_and_admit_their_numbers():
     drawn = figures(EVALUATION)
-    assert set(drawn) == {"precision_recall", "calibration", "lead_time", "risk_distribution"}
+    assert set(drawn) == {"precision_recall", "calibration", "lead_time", "decisions", "risk_distribution"}
     for name in ("precision_recall", "lead_time"):
         axes = drawn[name].axes[0]
         assert [text.get_text() for text in axes.get_legend().get_texts()] == ["forest", "youngest", "nothing"]

@@ -10,7 +10,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.pages import Person, Stamp, Team, evaluation_page, index_page, list_page, quality_page, words
+from pipelines.pages import (
+    Person,
+    Section,
+    Stamp,
+    Team,
+    index_page,
+    list_page,
+    quality_page,
+    report_page,
+    words,
+)
 from pipelines.pages.render import css_string
 
 AS_OF = datetime(2026, 2, 3, 6, 0, tzinfo=UTC)
@@ -270,7 +280,7 @@ def test_every_page_is_whole_in_itself() -> None:
         list_page(TEAM, (person(),), stamp()),
         index_page({TEAM: (person(),)}, stamp()),
         quality_page({"Rows": pd.DataFrame({"rows": [1]})}, {"Source": "csds"}),
-        evaluation_page({}, {"Calibration": "<svg/>"}, {}),
+        report_page("How good", "On later days.", {}, [Section("Risks", ("As said.",), {"Calibration": "<svg/>"})]),
     )
     for page in pages:
         read = Reader(page)
@@ -334,11 +344,13 @@ def test_the_quality_report_prints_every_row() -> None:
     assert "SIMULATED PEOPLE" in read.text
 
 
-def test_the_evaluation_report_holds_its_figures_as_images() -> None:
+def test_a_report_says_it_in_short_first_and_holds_its_figures_as_images() -> None:
     figure = '<?xml version="1.0"?><!DOCTYPE svg PUBLIC "http://www.w3.org/x"><svg><script>alert(1)</script></svg>'
     table = pd.DataFrame({"model": ["leader"], "auroc": [0.81234], "ppv": [0.1], "listed": [1200.0], "rows": [3]})
-    page = evaluation_page({"Overall": table}, {"Calibration": figure}, {"Model": "champion 14"})
+    part = Section("Risks", ("Do they mean <b>it</b>?",), {"Calibration": figure}, {"Overall": table})
+    page = report_page("How good", "On later days.", {"Model": "champion 14"}, [part], in_short=["One in 14."])
     read = Reader(page)
+    assert read.text.index("One in 14.") < read.text.index("Risks Do they mean <b>it</b>?")
     assert "Model AUROC PPV Listed Rows leader 0.812 0.100 1,200 3" in read.text
     assert "script" not in read.tags
     assert ("alt", "Chart: Calibration. The tables on this page hold its figures.") in read.attributes

@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 
 from features.batch import Batch, Scope
 from features.errors import NotReadyError
 from features.history import merged
-from features.schema import TABLES, batch_schema
+from features.schema import TABLES, batch_schema, history_schema
 from pipelines.identities import Identities
 from pipelines.store import History
 
@@ -146,12 +147,96 @@ def test_many_small_batches_are_compacted_and_say_the_same(store, monkeypatch):
     assert len(DeltaTable(str(store.folder / "stays")).file_uris()) <= 4
 
 
+def far(number, **said):
+    """A contact `number` quarters after the first."""
+    return CONTACT | {"occurred_at": day(91 * number), "row_id": number + 10} | said
+
+
+def test_a_period_is_read_from_its_own_files(store):
+    store.ingest(batch("a", contacts=[far(n) for n in range(8)]), NOW)
+    store.ingest(batch("b", contacts=[far(7, known_from=day(700), occurred_at=day(2), status="planned")]), NOW)
+    found = rows(store, "contacts", since=day(91 * 6 - 1))
+    assert [(r["row_id"], r["known_to"]) for r in found] == [(16, None), (17, day(700))]
+    earlier = [path for path in (store.folder / "contacts").rglob("*.parquet") if "period=2026" in str(path)]
+    assert len(earlier) == 4
+    for path in earlier:
+        path.unlink()
+    assert rows(History(store.folder), "contacts", since=day(91 * 6 - 1)) == found
+
+
+def test_only_the_columns_that_were_asked_for_come(store):
+    store.ingest(batch("a", contacts=[CONTACT], stays=[STAY]), NOW)
+    tables = store.read(names=("contacts", "stays"), columns={"contacts": ["status"]})
+    assert tables["contacts"].column_names == ["row_id", "person_id", "known_from", "known_to", "status"]
+    assert tables["stays"].schema == history_schema(TABLES["stays"])
+
+
+def test_rows_come_in_the_order_of_person_and_moment_from_many_files(store):
+    for n in range(6):
+        said = [CONTACT | {"row_id": 10 * n + p, "person_id": 4 * p, "occurred_at": day(p - n)} for p in (3, 1, 2)]
+        store.ingest(batch(f"b{n}", contacts=said), NOW)
+    found = [(r["person_id"], r["occurred_at"]) for r in rows(store, "contacts")]
+    assert found == sorted(found)
+    assert len(found) == 18
+
+
+def files(store, name):
+    return {path for path in (store.folder / name).rglob("*.parquet") if "_delta_log" not in path.parts}
+
+
+def test_a_compacted_partition_is_one_file_in_order_and_the_old_ones_go_in_time(store, monkeypatch):
+    monkeypatch.setattr("pipelines.store.FILES_BEFORE_COMPACTION", 3)
+    monkeypatch.setattr("pipelines.delta.RETENTION_HOURS", 0)
+    for n in range(4):
+        said = [CONTACT | {"row_id": 10 * n + p, "person_id": 4 * p, "occurred_at": day(9 - n)} for p in (3, 1, 2)]
+        store.ingest(batch(f"b{n}", contacts=said), NOW)
+    before = rows(store, "contacts")
+    named = DeltaTable(str(store.folder / "contacts")).file_uris()
+    assert len(named) == 1
+    assert pq.read_table(named[0], columns=["person_id"])["person_id"].to_pylist() == [4] * 4 + [8] * 4 + [12] * 4
+    assert len(files(store, "contacts")) == 4, "the files of the version before are kept for whoever reads it"
+    for n in range(4, 8):
+        store.ingest(batch(f"b{n}", contacts=[CONTACT | {"row_id": n, "person_id": 4}]), NOW)
+    assert len(files(store, "contacts")) < 8
+    assert [row for row in rows(store, "contacts") if row["row_id"] >= 10 or row["row_id"] < 4] == before
+
+
+def test_a_killed_compaction_leaves_what_was_visible(store, monkeypatch):
+    for n in range(4):
+        store.ingest(batch(f"b{n}", contacts=[CONTACT | {"row_id": n}, CONTACT | {"row_id": n + 50}]), NOW)
+    before = rows(store, "contacts")
+    monkeypatch.setattr("pipelines.store.FILES_BEFORE_COMPACTION", 2)
+    monkeypatch.setattr("pipelines.delta.RETENTION_HOURS", 0)
+    monkeypatch.setattr(History, "_commit", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        store.ingest(batch("killed", contacts=[CONTACT | {"row_id": 99}]), NOW)
+    monkeypatch.undo()
+    assert len(DeltaTable(str(store.folder / "contacts")).file_uris()) == 1
+    assert rows(History(store.folder), "contacts") == before
+    store.ingest(batch("next", contacts=[CONTACT | {"row_id": 100}]), NOW)
+    assert {r["row_id"] for r in rows(store, "contacts")} == {r["row_id"] for r in before} | {100}
+
+
+def test_the_ledger_stays_in_few_files_and_names_every_batch(store):
+    for n in range(20):
+        store.ingest(batch(f"b{n}", stays=[STAY | {"row_id": n}]), NOW)
+    assert len(DeltaTable(str(store.folder / "ledger")).file_uris()) < 10
+    assert History(store.folder).ledger()["batch"].tolist() == list(range(1, 21))
+    assert len(rows(store, "stays")) == 20
+
+
+def test_a_history_of_another_layout_is_refused(tmp_path):
+    write_deltalake(str(tmp_path / "history" / "ledger"), pa.table({"batch": [1]}))
+    with pytest.raises(NotReadyError, match="into an empty workspace"):
+        History(tmp_path / "history")
+
+
 def test_an_older_extract_that_comes_late_does_not_undo_what_a_newer_one_said(store):
     newer = batch("day 4", received=day(4), contacts=[CONTACT | {"known_from": day(4)}])
     older = [CONTACT | {"known_from": day(6), "status": "planned"}, CONTACT | {"row_id": 6, "known_from": day(6)}]
     late = replace(batch("day 3", received=day(6), contacts=older), covers_to=day(3))
     store.ingest(newer, NOW)
-    store.ingest(late, NOW)
+    assert store.ingest(late, NOW).outdated == {"contacts": 1}
     assert [(r["row_id"], r["status"], r["known_to"]) for r in rows(store, "contacts")] == [
         (5, "attended", None),
         (6, "attended", None),

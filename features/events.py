@@ -1,0 +1,199 @@
+"""From the history's tables to the streams of events that the compiled pass reads.
+
+A stream is one table's rows placed at one of its moments: however many events a catalogue makes of them, each row is
+held once, with a bit for every event that it is.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.aggregates import FOREVER, NO_VALUE, SCALE, Bits, Ints
+from features.catalogue import Catalogue, Event
+from features.frames import query
+from features.runs import in_order
+from features.schema import ENDS
+from features.table import FeatureInfo
+
+BITS = 64
+
+
+class Streams(NamedTuple):
+    """What the pass reads of events: streams one behind the other, `begins[s]` to `begins[s + 1]`, each in the order of
+    person and moment. Bit `n` of an event's `bits` says that it is of code `codes[s] + n`; its value for a code is
+    `value[event + shift[code]]`, none where the shift is `NO_VALUE`. Only the first `brief` streams are of events that
+    tell since when a person is known; the rest are of what lasts."""
+
+    begins: Ints
+    codes: Ints
+    at: Ints
+    known_from: Ints
+    known_to: Ints
+    bits: Bits
+    value: Ints
+    shift: Ints
+    brief: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """The events of one stream: of `table`, placed at `moment`. lasting: they count for as long as the row lasts,
+    which is what `open` asks for; `codes` says so of them by `open`."""
+
+    table: str
+    moment: str
+    lasting: bool
+    events: tuple[str, ...]
+
+    @property
+    def codes(self) -> list[str]:
+        return [code_of(name, self.lasting) for name in self.events]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One group's rows that are any of its events. team: the place in `teams` of the team whose row it is, or -1."""
+
+    group: Group
+    person: Ints
+    at: Ints
+    known_from: Ints
+    known_to: Ints
+    bits: Bits
+    values: tuple[Ints, ...]
+    team: Ints
+    teams: tuple[str, ...]
+
+    def taken(self, places: Ints) -> "Stream":
+        columns: dict[str, Any] = {
+            name: column[places] for name, column in vars(self).items() if isinstance(column, np.ndarray)
+        }
+        return replace(self, **columns, values=tuple(value[places] for value in self.values))
+
+    def places(self, event: str) -> Ints:
+        """Where the rows are that are this event."""
+        bit = np.uint64(1 << self.group.events.index(event))
+        return np.flatnonzero(self.bits & bit)
+
+
+@dataclass(frozen=True)
+class Events:
+    """Streams one behind the other: `person` goes with each place of them, `codes` says which number a code has."""
+
+    person: Ints
+    streams: Streams
+    codes: Mapping[str, int]
+
+
+def code_of(event: str, lasting: bool) -> str:
+    return f"open {event}" if lasting else event
+
+
+def groups(catalogue: Catalogue, infos: Iterable[FeatureInfo]) -> list[Group]:
+    """The streams that a catalogue's features are made from, those of what lasts behind the others."""
+    lasting = {info.of for info in infos if info.aggregate == "open"}
+    found: dict[tuple[bool, str, str], list[str]] = {}
+    for name, event in catalogue.events.items():
+        found.setdefault((False, event.table, event.moment), []).append(name)
+        if name in lasting:
+            found.setdefault((True, event.table, event.moment), []).append(name)
+    return [
+        Group(table, moment, lasts, tuple(names[start : start + BITS]))
+        for (lasts, table, moment), names in sorted(found.items())
+        for start in range(0, len(names), BITS)
+    ]
+
+
+def streams(tables: Mapping[str, pa.Table], catalogue: Catalogue) -> list[Stream]:
+    """A catalogue's events in the history. Each table is gone through once for each group of it."""
+    infos = list(catalogue.infos())
+    of_teams = {name for info in catalogue.of_teams for name in (info.of, info.among)}
+    return [
+        _in_order(_stream(tables[group.table], group, catalogue, bool(of_teams & set(group.events))))
+        for group in groups(catalogue, infos)
+    ]
+
+
+def joined(found: Sequence[Stream], catalogue: Catalogue) -> Events:
+    """Streams as the compiled pass reads them."""
+    begins = np.cumsum([0, *(len(stream.at) for stream in found)])
+    values = [value for stream in found for value in stream.values]
+    together = Streams(
+        begins,
+        np.cumsum([0, *(len(stream.group.events) for stream in found)]),
+        np.concatenate([stream.at for stream in found]),
+        np.concatenate([stream.known_from for stream in found]),
+        np.concatenate([stream.known_to for stream in found]),
+        np.concatenate([stream.bits for stream in found]),
+        np.concatenate(values or [np.empty(0, np.int64)]),
+        _shifts(found, catalogue, begins),
+        sum(not stream.group.lasting for stream in found),
+    )
+    codes = [code for stream in found for code in stream.group.codes]
+    return Events(
+        np.concatenate([stream.person for stream in found]), together, {code: n for n, code in enumerate(codes)}
+    )
+
+
+def _stream(table: pa.Table, group: Group, catalogue: Catalogue, with_teams: bool) -> Stream:
+    """Rows that are any of the group's events and have its moment, in the table's order."""
+    events = [catalogue.events[name] for name in group.events]
+    bits = " | ".join(f"case when {event.where} then {1 << n}::ubigint else 0 end" for n, event in enumerate(events))
+    values = [
+        f"coalesce(round(({worth})::double * {SCALE})::bigint, {NO_VALUE}) as value_{n}" for n, worth in _worths(events)
+    ]
+    found = query(f"select {', '.join([f'({bits})::ubigint as bits', *values])} from rows", rows=table)
+    known_to = _whole(table["known_to"])
+    if group.lasting:
+        known_to = np.minimum(known_to, _whole(table[ENDS[group.table]]))
+    team, teams = _teams(table) if with_teams else (np.full(table.num_rows, -1, np.int32), ())
+    stream = Stream(
+        group,
+        _whole(table["person_id"]),
+        _whole(table[group.moment]),
+        _whole(table["known_from"]),
+        known_to,
+        found["bits"].to_numpy(),
+        tuple(found[f"value_{n}"].to_numpy() for n in range(len(values))),
+        team,
+        teams,
+    )
+    wanted = (stream.bits != 0) & (stream.at != FOREVER)
+    return stream if wanted.all() else stream.taken(np.flatnonzero(wanted))
+
+
+def _teams(table: pa.Table) -> tuple[Ints, tuple[str, ...]]:
+    coded = table["team_id"].combine_chunks().dictionary_encode()
+    return coded.indices.fill_null(-1).to_numpy(), tuple(coded.dictionary.to_pylist())
+
+
+def _worths(events: Iterable[Event]) -> list[tuple[int, str]]:
+    """The different values that events are worth, numbered."""
+    return list(enumerate(dict.fromkeys(event.value for event in events if event.value != "null")))
+
+
+def _shifts(found: Sequence[Stream], catalogue: Catalogue, begins: Ints) -> Ints:
+    """For each code, how far its values lie from its events."""
+    shifts, behind = [], 0
+    for stream, begin in zip(found, begins[:-1], strict=True):
+        events = [catalogue.events[name] for name in stream.group.events]
+        places = {worth: behind + n * len(stream.at) - int(begin) for n, worth in _worths(events)}
+        shifts += [places.get(event.value, NO_VALUE) for event in events]
+        behind += len(stream.values) * len(stream.at)
+    return np.array(shifts, np.int64)
+
+
+def _in_order(stream: Stream) -> Stream:
+    """By person and moment, as a compacted store's rows lie already."""
+    order = in_order(np.stack((stream.person, stream.at)))
+    return stream if order is None else stream.taken(order)
+
+
+def _whole(column: pa.ChunkedArray) -> Ints:
+    """Moments and identities as whole numbers; no moment is for ever away."""
+    whole = column.combine_chunks().cast(pa.int64())
+    return np.asarray((pc.fill_null(whole, FOREVER) if whole.null_count else whole).to_numpy())
