@@ -15,6 +15,7 @@ from features.history import empty_history
 from features.schema import TABLES, history_schema
 from pipelines import steps
 from pipelines.config import ServiceConfig, load_config
+from pipelines.workspace import write_private
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
@@ -92,8 +93,13 @@ def small_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(small_config: Path) -> ServiceConfig:
-    """The small trust simulated, ingested and trained; tests must not change its workspace."""
+    """The small trust simulated, ingested and trained; tests must not change its workspace.
+
+    Its key is fixed, since who is looked at on which cut, and so every figure, follows from it.
+    """
     config = load_config(small_config)
+    (config.workspace / "identity").mkdir(parents=True, mode=0o700)
+    write_private(config.workspace / "identity" / "pseudonym.key", b"9" * 64)
     as_of = steps.as_of_day(config, steps.simulated_last_day(config))
     steps.simulate(config, quiet)
     steps.ingest(config, as_of, quiet)

@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from features.errors import NotReadyError
@@ -93,25 +92,32 @@ def test_a_planted_channel_that_knows_the_future_is_caught(service, whole, true)
     assert not found["no leak"].passed
 
 
-def test_outcomes_shuffled_by_person_teach_nothing(service, whole):
-    people = whole.frame["person_id"].unique()
-    other = pd.Series(np.random.default_rng(4).permutation(people), index=people)
-    keys = whole.labels[["person_id", "as_of"]]
-    given = whole.labels.drop(columns=["person_id"]).assign(person_id=whole.labels["person_id"].map(other))
-    shuffled = keys.merge(given, on=["person_id", "as_of"], how="left")
-    none = {"label": 0, "state": "immature", "died": False}
-    shuffled = shuffled.fillna(none).astype({"label": "int8", "died": bool})
+def shuffled(whole):
+    """The outcomes of usable rows dealt out again within each block, so that nothing foretells them."""
+    labels, draw = whole.labels.copy(), np.random.default_rng(4)
+    usable = (labels["state"] == "usable").to_numpy()
+    for part in ("train", "calibrate", "test"):
+        rows = np.flatnonzero(usable & (whole.parts == part).to_numpy())
+        dealt = draw.permutation(rows)
+        places = [labels.columns.get_loc(column) for column in ("label", "admitted_at", "died")]
+        for place in places:
+            labels.iloc[rows, place] = whole.labels.iloc[dealt, place].array
+    return labels
+
+
+def test_shuffled_outcomes_teach_nothing(service, whole):
+    labels = shuffled(whole)
+    assert labels["label"].sum() == whole.labels["label"].sum()
     try:
-        model = taught(service, replace(whole, labels=shuffled))
+        model = taught(service, replace(whole, labels=labels))
     except NotReadyError as refused:
         assert "a list in its order would say nothing" in str(refused)  # noqa: PT017 - either answer is right
         return
-    frame, _ = judged_rows(whole)
-    labels = shuffled[(whole.parts == "test").to_numpy()].reset_index(drop=True)
-    usable = (labels["state"] == "usable").to_numpy()
-    measured = metrics.discrimination_of(labels.loc[usable, "label"], model.score(frame[usable])["score"])
+    frame, outcomes = judged_rows(replace(whole, labels=labels))
+    usable = (outcomes["state"] == "usable").to_numpy()
+    measured = metrics.discrimination_of(outcomes.loc[usable, "label"], model.score(frame[usable])["score"])
     draws = clustered_draws(lambda w: measured(w).auroc, frame.loc[usable, "person_id"])
-    assert abs(measured(None).auroc - 0.5) < 2.5 * draws.std()
+    assert abs(measured(None).auroc - 0.5) < 3 * draws.std()
 
 
 def test_a_build_with_one_clock_stands_beside_with_what_it_promised(service, bundle, data, true):
