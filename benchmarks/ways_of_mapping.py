@@ -51,7 +51,7 @@ def simulated(places: int, folder: Path) -> Path:
     raw = yaml.safe_load((ROOT / "configs" / "simulated.yaml").read_text(encoding="utf-8"))
     raw["simulator"]["places"] = places
     raw |= {"workspace": str(folder / f"workspace-{places}"), "buckets": 8 if places <= 4000 else 16}
-    for name in ("features", "sources"):
+    for name in ("features", "sources", "worlds"):
         if not (folder / name).exists():
             (folder / name).symlink_to(ROOT / "configs" / name)
     path = folder / f"{places}.yaml"

@@ -250,7 +250,7 @@ def test_dask_is_not_imported_by_a_run_that_has_no_cluster():
 def on(small_config, folder, run):
     """The small trust's configuration with another `run`."""
     raw = yaml.safe_load(small_config.read_text()) | {"run": run}
-    for name in ("features", "sources"):
+    for name in ("features", "sources", "worlds"):
         (folder / name).symlink_to(small_config.parent / name)
     (folder / "run.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
     return str(folder / "run.yaml")
