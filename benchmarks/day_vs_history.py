@@ -35,7 +35,7 @@ from features.batch import Batch  # noqa: E402
 from features.catalogue import load_catalogue  # noqa: E402
 from features.history import period_of  # noqa: E402
 from features.schema import TABLES, batch_schema  # noqa: E402
-from pipelines.building import CASELOAD_COLUMNS, OF_A_PERIOD  # noqa: E402
+from pipelines.building import OF_A_PERIOD, event_columns  # noqa: E402
 from pipelines.store import History  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
@@ -45,7 +45,7 @@ DAY = 86_400_000_000
 PEOPLE = np.random.default_rng(1).integers(1, 2**62, 16_000)
 A_DAY = {"contacts": 3500, "observations": 2500, "referrals": 120, "stays": 60, "attendances": 90}
 CATALOGUE = load_catalogue((HERE.parent / "configs/features/community.yaml").read_text(encoding="utf-8"), "community")
-COLUMNS = {name: CATALOGUE.columns[name] | CASELOAD_COLUMNS.get(name, set()) for name in OF_A_PERIOD}
+COLUMNS = event_columns(CATALOGUE)
 WHOLE = ("people", "referrals", "stays")
 
 

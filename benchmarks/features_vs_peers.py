@@ -107,7 +107,7 @@ def by_pandas(events: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     made = {}
     for days in DAYS:
         inside = pairs[(age > pd.Timedelta(0)) & (age <= pd.Timedelta(days=days))].copy()
-        inside["x"] = (inside["occurred_at"] - inside["as_of"]) / pd.Timedelta(days=1)
+        inside["x"] = (inside["occurred_at"] - inside["as_of"]).dt.total_seconds() / 86_400
         group = inside.groupby("row")
         inside["dx"] = inside["x"] - group["x"].transform("mean")
         inside["dy"] = (inside["value"] - group["value"].transform("mean")) * inside["dx"]
@@ -139,7 +139,8 @@ def by_duckdb(events: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     sql = f"""select {", ".join(made)} from index_rows i left join events e on e.person_id = i.person_id
               and e.occurred_at < i.as_of and e.occurred_at >= i.as_of - interval 180 day
               group by i.row order by i.row"""
-    return query(sql, events=events, index_rows=rows.assign(row=range(len(rows)))).to_pandas()
+    found: pd.DataFrame = query(sql, events=events, index_rows=rows.assign(row=range(len(rows)))).to_pandas()
+    return found
 
 
 def by_peer(events: pd.DataFrame, rows: pd.DataFrame) -> tuple[float, pd.DataFrame]:

@@ -33,7 +33,7 @@ from features.build import build  # noqa: E402
 from features.frames import moments  # noqa: E402
 from features.history import columns_for  # noqa: E402
 from features.schema import TABLES  # noqa: E402
-from pipelines.building import OF_A_PERIOD, looked_at  # noqa: E402
+from pipelines.building import event_columns, looked_at  # noqa: E402
 from pipelines.config import load_config  # noqa: E402
 from pipelines.service import Service  # noqa: E402
 
@@ -54,11 +54,10 @@ def timed(work: Callable[[], Any], times: int = 7) -> tuple[float, Any]:
 
 def scanned(folder: Path) -> int:
     """Reads what `looked_at` reads, and no more: bytes in memory."""
-    size = 0
+    size, wanted = 0, event_columns(SERVICE.catalogue)
     for name, table in TABLES.items():
-        own = SERVICE.catalogue.columns[name] if name in OF_A_PERIOD else None
         files = ds.dataset([str(path) for path in (folder / name).rglob("*.parquet")])
-        columns = [column for column in columns_for(table, own, CUT) if column in files.schema.names]
+        columns = [column for column in columns_for(table, wanted.get(name), CUT) if column in files.schema.names]
         size += files.to_table(columns=columns, use_threads=False).nbytes
     return size
 

@@ -48,8 +48,8 @@ def world(rows: int, seed: int = 9) -> tuple[pd.DataFrame, pd.DataFrame, pd.Seri
     values = {}
     logit = np.full(total, -5.4)
     for n, name in enumerate(contract().names):
-        column = rng.poisson(0.7, total) if n % 3 == 0 else rng.normal(0, 1, total)
-        column = column.astype(np.float32)
+        drawn = rng.poisson(0.7, total) if n % 3 == 0 else rng.normal(0, 1, total)
+        column = drawn.astype(np.float32)
         if n < TOLD:
             logit += 0.3 * column
         if n % 3:

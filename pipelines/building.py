@@ -188,6 +188,12 @@ def _caseload(
     return part, members, excluded, _details(tables, part.keyed, as_of, config.zone), _newest(tables)
 
 
+def event_columns(catalogue: Catalogue) -> dict[str, set[str]]:
+    """For each table of `OF_A_PERIOD`, which of its columns caseloads and features look at."""
+    looked = {name: catalogue.columns[name] for name in OF_A_PERIOD}
+    return looked | {"contacts": looked["contacts"].union(CONTACT_COLUMNS)}
+
+
 def looked_at(
     history: History,
     config: ServiceConfig,
@@ -199,9 +205,8 @@ def looked_at(
     """What caseloads and features at these cuts are made of: events since the longest look-back, in the columns that
     are looked at, and the whole of what may have begun long before and still matter."""
     since = shift_days(min(cuts), -max(catalogue.longest, config.caseload.active_days) - DAYS_APART, config.zone)
-    columns = {name: catalogue.columns[name].union(CONTACT_COLUMNS) for name in OF_A_PERIOD}
     lasting = history.read(bucket, [name for name in TABLES if name not in OF_A_PERIOD], known_by)
-    return lasting | history.read(bucket, OF_A_PERIOD, known_by, columns, since, coded=True)
+    return lasting | history.read(bucket, OF_A_PERIOD, known_by, event_columns(catalogue), since, coded=True)
 
 
 def _blocks(
