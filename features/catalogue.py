@@ -24,7 +24,10 @@ from features.vocabulary import AGGREGATES, DIRECTIONS, FADED_AFTER, PERSONAL
 
 DEFINITIONS = "1"
 """To be raised whenever the code changes what an aggregate or a personal fact means: models then refuse old tables."""
-COMPARED = r"\b{}\b\s*(?:not\s+)?(?:in\s*\(([^)]*)\)|(?:=|<>|!=|is\s+(?:not\s+)?distinct\s+from)\s*'([^']*)')"
+COMPARED = (
+    r"\b{}\b\s*(?:(?:not\s+)?in\s*\(((?:\s*'[^']*'\s*,?)+)\)"
+    r"|(?:==?|<>|!=|is\s+(?:not\s+)?distinct\s+from)\s*('[^']*'))"
+)
 """How a condition compares a column with codes, in a list or singly."""
 PLACEHOLDER = re.compile(r"\{(\w+)(?::([^}]*))?\}")
 
@@ -168,7 +171,7 @@ class Catalogue(_Data):
         """For each table, which of its own columns the events look at."""
         looked: dict[str, set[str]] = {name: set() for name in TABLES}
         for event in self.events.values():
-            words = set(re.findall(r"\w+", f"{event.where} {event.value} {event.moment}"))
+            words = set(re.findall(r"\w+", f"{event.where} {event.value} {event.moment}".lower()))
             looked[event.table] |= words & set(TABLES[event.table].names)
         for info in self.of_teams:
             for name in (info.of, info.among):
@@ -262,10 +265,11 @@ def _check_events(catalogue: Catalogue, where: str) -> None:
 
 
 def _refuse_codes(event: Event, place: str) -> None:
-    """A column with admissible codes is compared with nothing else: a misspelt one would only ever be false."""
+    """Where a condition compares a column that has codes with literals, they are among them: a misspelt one would only
+    ever be false."""
     for column in (column for column in TABLES[event.table].columns if column.codes):
         for listed, single in re.findall(COMPARED.format(column.name), event.where, re.IGNORECASE):
-            words = re.findall(r"'([^']*)'", listed) or [single]
+            words = re.findall(r"'([^']*)'", listed or single)
             _refuse_unknown(words, column.codes, f"{place}.where", f"code of {column.name}")
 
 

@@ -20,6 +20,8 @@ from features.schema import ENDS
 from features.table import FeatureInfo
 
 BITS = 64
+LARGEST = 1e9
+"""A value beyond this, either way, counts as none: sums must stay exact."""
 
 
 class Streams(NamedTuple):
@@ -142,10 +144,8 @@ def joined(found: Sequence[Stream], catalogue: Catalogue) -> Events:
 def _stream(table: pa.Table, group: Group, catalogue: Catalogue, with_teams: bool) -> Stream:
     """Rows that are any of the group's events and have its moment, in the table's order."""
     events = [catalogue.events[name] for name in group.events]
-    bits = " | ".join(f"case when {event.where} then {1 << n}::ubigint else 0 end" for n, event in enumerate(events))
-    values = [
-        f"coalesce(round(({worth})::double * {SCALE})::bigint, {NO_VALUE}) as value_{n}" for n, worth in _worths(events)
-    ]
+    bits = " | ".join(f"case when {event.where}\n then {1 << n}::ubigint else 0 end" for n, event in enumerate(events))
+    values = [f"{_value(events, worth)} as value_{n}" for n, worth in _worths(events)]
     found = query(f"select {', '.join([f'({bits})::ubigint as bits', *values])} from rows", rows=table)
     known_to = _whole(table["known_to"])
     if group.lasting:
@@ -169,6 +169,14 @@ def _stream(table: pa.Table, group: Group, catalogue: Catalogue, with_teams: boo
 def _teams(table: pa.Table) -> tuple[Ints, tuple[str, ...]]:
     coded = table["team_id"].combine_chunks().dictionary_encode()
     return coded.indices.fill_null(-1).to_numpy(), tuple(coded.dictionary.to_pylist())
+
+
+def _value(events: Sequence[Event], worth: str) -> str:
+    """SQL of a value in whole ten-thousandths, of the rows that are an event worth it and of no other."""
+    which = " or ".join(f"({event.where}\n)" for event in events if event.value == worth)
+    number = f"try_cast(({worth}\n) as double)"
+    within = f"case when abs({number}) <= {LARGEST} then round({number} * {SCALE})::bigint else {NO_VALUE} end"
+    return f"case when {which} then {within} else {NO_VALUE} end"
 
 
 def _worths(events: Iterable[Event]) -> list[tuple[int, str]]:

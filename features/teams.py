@@ -29,6 +29,8 @@ def team_counts(
 
     Counts of different people add up: `added` sums those of several buckets.
     """
+    if not len(cuts):
+        return added([])
     return added([_counts(found, np.unique(micros(pd.Series(list(cuts)))), info, zone) for info in infos])
 
 

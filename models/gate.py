@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from models.bundle import Bundle
 from models.evaluation import Evaluation
 from models.splits import CALIBRATE, TRAIN
+from models.subgroups import SMALLEST
 
 LINEAGE = ("as_of", "batches", "blocks", "catalogue", "config", "contract", "libraries", "rows")
 """What a model must say of where it came from, so that it can be built again."""
@@ -33,11 +34,11 @@ class GateConfig(BaseModel):
 
     least_admissions: Annotated[int, Field(ge=1)] = 50
     gain_over_rules: Annotated[float, Field(ge=-1, le=1)] = 0.0
-    tolerated_loss: Annotated[float, Field(ge=0)] = 0.1
+    tolerated_loss: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.1
     expected_over_observed: tuple[Annotated[float, Field(gt=0)], float] = (0.8, 1.25)
     calibration_slope: tuple[Annotated[float, Field(gt=0)], float] = (0.7, 1.4)
     subgroup_loss: Share = 0.25
-    subgroup_admissions: Annotated[int, Field(ge=1)] = 20
+    subgroup_admissions: Annotated[int, Field(ge=SMALLEST)] = 20
 
     @model_validator(mode="after")
     def _ordered(self) -> "GateConfig":
@@ -152,7 +153,10 @@ def _within(judged: Evaluation, measure: str, limits: tuple[float, float]) -> Li
 
 def _groups(judged: Evaluation, config: GateConfig) -> Line:
     table = judged.contrasts[judged.contrasts["admissions"] >= config.subgroup_admissions]
-    worse = table[(table["high"] < 0) & (table["difference"] < -config.subgroup_loss * table["other"])]
+    if table.empty:
+        return Line("groups", True, f"not compared: no group has {config.subgroup_admissions} admissions")
+    # A figure that is not defined counts as a loss.
+    worse = table[~(table["high"] >= 0) & ~(table["difference"] >= -config.subgroup_loss * table["other"])]
     if worse.empty:
         return Line("groups", True, f"none of {len(table)} groups is materially worse off")
     told = (f"{row.group} '{row.value}': {row.lead:.2f}, the champion's {row.other:.2f}" for row in worse.itertuples())

@@ -15,7 +15,7 @@ from models.evaluation import Evaluation
 from models.figures import figures
 from models.gate import Line
 from models.subgroups import SMALLEST
-from pipelines.facts import counted, facts, in_short, model_card, outcome_words, tripod
+from pipelines.facts import counted, facts, in_short, is_small, model_card, outcome_words, tripod
 from pipelines.pages import Section, report_page
 from pipelines.service import Service
 
@@ -237,8 +237,9 @@ def headline(judged: Evaluation) -> dict[str, float]:
 
 
 def _figures_of(judged: Evaluation) -> dict[str, Any]:
-    """Everything measured, by model and measure, each with its interval."""
-    found: dict[str, Any] = {"lead": judged.lead, "counts": judged.counts, "models": {}}
+    """Everything measured, by model and measure, each with its interval; small numbers of people are null."""
+    counts = {name: None if is_small(name, count) else count for name, count in judged.counts.items()}
+    found: dict[str, Any] = {"lead": judged.lead, "counts": counts, "models": {}}
     for row in judged.overall.itertuples():
         figures_of = found["models"].setdefault(row.model, {})
         figures_of[row.measure] = {k: _finite(getattr(row, k)) for k in ("value", "low", "high")}

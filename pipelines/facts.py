@@ -39,8 +39,12 @@ def number(figure: tuple[float, float, float], places: int = 2) -> str:
 
 def counted(name: str, count: int) -> str:
     """A count in words, small numbers of people hidden."""
-    hidden = name in OF_PEOPLE and 0 < count < SMALLEST
-    return f"fewer than {SMALLEST}" if hidden else f"{count:,}"
+    return f"fewer than {SMALLEST}" if is_small(name, count) else f"{count:,}"
+
+
+def is_small(name: str, count: int) -> bool:
+    """Whether a count is of so few people that it is not shown."""
+    return name in OF_PEOPLE and 0 < count < SMALLEST
 
 
 def outcome_words(config: ServiceConfig) -> str:

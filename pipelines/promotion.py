@@ -42,7 +42,10 @@ class Decision:
         if not self.promoted:
             failed = "; ".join(f"{line.name}: {line.says}" for line in self.lines if not line.passed)
             stands = f"model {self.standing} stays champion" if self.standing else "there is no champion"
-            message = f"Model {self.version} must pass every line of the gate; it failed {failed}. So {stands}."
+            message = (
+                f"Model {self.version} must pass every line of the gate; it failed {failed}. So {stands}. Its evidence "
+                f"is {self.evidence.page}."
+            )
             raise RefusedError(message)
 
 
@@ -145,9 +148,17 @@ def _scores_of(bundle: Bundle, data: Dataset, service: Service, as_of: datetime,
     frame, _ = judged_rows(data)
     if bundle.contract.fingerprint != service.catalogue.contract.fingerprint:
         theirs = replace(service, own_catalogue=bundle.lineage["catalogue"])
-        if theirs.catalogue.contract.fingerprint != bundle.contract.fingerprint:
+        if not _means_the_same(theirs, bundle):
             return None
         tell("building the champion's features")
         own, _ = judged_rows(rows_for(theirs, as_of, tell, parts=(TEST,)))
         frame = frame[list(KEYS)].merge(own, on=list(KEYS), how="left", validate="1:1")
     return bundle.score(frame)[[*KEYS, "score"]].rename(columns={"score": STANDING})
+
+
+def _means_the_same(service: Service, bundle: Bundle) -> bool:
+    """Whether this version of the software still reads the bundle's own catalogue as it was meant."""
+    try:
+        return service.catalogue.contract.fingerprint == bundle.contract.fingerprint
+    except ConfigError:
+        return False

@@ -139,14 +139,20 @@ def log_backtest(workspace: Workspace, name: str, origins: Mapping[str, Origin],
         return str(run.info.run_id)
 
 
+ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""What MLflow says where there is no such model, and where the model has no such alias."""
+
+
 def holder(workspace: Workspace, alias: str) -> Registered | None:
-    """The model with `alias`; None where there is none."""
+    """The model with `alias`; None where there is none. A registry that cannot be read is not one that is empty."""
     if not (workspace.mlflow / "mlflow.db").exists():
         return None
     mlflow.set_tracking_uri(tracking_uri(workspace))
     try:
         return _of_version(workspace, MlflowClient().get_model_version_by_alias(MODEL, alias))
-    except MlflowException:
+    except MlflowException as error:
+        if error.error_code not in ABSENT:
+            raise
         return None
 
 
@@ -198,7 +204,14 @@ def bring_back(workspace: Workspace, former: Registered) -> None:
 
 
 def _no_champion(workspace: Workspace) -> str:
-    return f"Scoring needs a champion in the model registry; {workspace.mlflow} has none. Run `minusnine train` first."
+    found = holder(workspace, CHALLENGER)
+    if found is None:
+        next_step = "Run `minusnine train` first."
+    else:
+        next_step = (
+            f"Model {found.version} is trained and has not passed the gate: `minusnine promote` says which line failed."
+        )
+    return f"Scoring needs a champion in the model registry; {workspace.mlflow} has none. {next_step}"
 
 
 def log_day(

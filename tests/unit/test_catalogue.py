@@ -52,6 +52,13 @@ def test_names_say_all_that_a_feature_takes(line, names):
     assert load_catalogue(text, "c").contract.names[3:] == names
 
 
+@pytest.mark.parametrize(
+    "where", ["status in (medium, 'attended')", "status = medium", "status in ('attended')", "status == 'planned'"]
+)
+def test_conditions_that_compare_with_known_codes_or_other_columns_are_taken(where):
+    assert load_catalogue(GOOD.replace("where: seen", f'where: "{where}"'), "c").events["visit"].where == where
+
+
 def test_the_fingerprint_follows_what_the_features_mean():
     one = load_catalogue(GOOD, "c").contract.fingerprint
     assert one == load_catalogue(GOOD, "elsewhere").contract.fingerprint
@@ -73,6 +80,11 @@ def test_the_fingerprint_follows_what_the_features_mean():
         ("days: 90", "days: 0", "days of 1 or more"),
         ("where: seen", "where: seeen", "events.visit"),
         ("table: contacts", "table: contact", "events.visit.table"),
+        (
+            "where: seen",
+            "where: status == 'atended'",
+            "'atended' is not a known code of status; did you mean 'attended'",
+        ),
         (
             "where: seen",
             "at: occured_at",

@@ -53,3 +53,44 @@ def test_rows_in_any_order_and_texts_as_dictionaries_give_the_same_bytes(history
         names=backwards["observations"].column_names,
     )
     assert build(backwards, keyed, MANY, "Europe/London").equals(made)
+
+
+ODD = """
+events:
+  pain: {table: observations, where: "CODE = 'pain' and value between 0 and 10", value: value}
+  any: {table: observations, where: "code in ('pain', 'weight')", value: value}
+  told: {table: observations, where: "code like 'n:%'  -- a number in words", value: "substr(code, 3)::double"}
+families:
+  all:
+    title: All
+    sentences: [{say: all}]
+    features:
+      [{sum: pain, days: 7}, {sum: any, days: 7}, {mean: any, days: 7}, {sum: told, days: 7}, {count: any, days: 7}]
+"""
+
+
+def test_a_value_is_worked_out_only_for_the_rows_that_are_worth_it_and_a_huge_one_is_none(history):
+    odd = load_catalogue(ODD, "odd")
+    tables = history(
+        observations="""occurred_at | person_id | code | value
+        2026-01-05 12:00 | 1 | pain | 4
+        2026-01-05 13:00 | 1 | pain | 1e15
+        2026-01-05 14:00 | 1 | elsewhere:123 | 1e15
+        2026-01-05 15:00 | 1 | n:2.5 | -
+        2026-01-05 16:00 | 1 | weight | -1e300"""
+    )
+    keyed = index(history).rename_columns(["person_id", "as_of"]).to_pandas()
+    row = build(tables, keyed, odd, "Europe/London").iloc[0]
+    assert list(row[odd.contract.names]) == [4.0, 4.0, 4.0, 2.5, 3.0]
+    assert odd.columns["observations"] == {"occurred_at", "code", "value"}
+
+
+def test_without_rows_or_cuts_a_table_is_empty(history):
+    recording = load_catalogue(
+        "events: {read: {table: observations}, visit: {table: contacts}}\n"
+        "families: {all: {title: All, sentences: [{say: all}], features: [{team_share: read, among: visit, days: 7}]}}",
+        "teams",
+    )
+    keyed = index(history).rename_columns(["person_id", "as_of"]).to_pandas()
+    assert build(history(), keyed[:0], recording, "Europe/London").empty
+    assert build(history(), keyed, recording, "Europe/London")["team_share_read_among_visit_7d"].isna().all()
