@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from features.errors import StaleFeedError
+from features.errors import ConfigError, StaleFeedError
 from pipelines import steps
 from pipelines.config import ServiceConfig
 from pipelines.service import Service
@@ -44,8 +44,14 @@ def play(config: ServiceConfig, tell: Tell) -> Play:
     """The daily path over all of a world's drops, with teams acting on each published list as the world's
     interventions say. The model is trained once, on the history load. A day without a list (a late feed) is a day on
     which nobody acts. The truth is written at the end."""
-    world = steps.simulated_world(config)
-    played = begin_play(world, Service(config).workspace.extracts, lambda share: tell(f"living {share:.0%}"))
+    world, service = steps.simulated_world(config), Service(config)
+    if service.workspace.history.exists():
+        message = (
+            f"A world is played in a workspace of its own; {service.workspace.root} has a history already. Name "
+            "another with --workspace."
+        )
+        raise ConfigError(message)
+    played = begin_play(world, service.workspace.extracts, lambda share: tell(f"living {share:.0%}"))
     start = steps.as_of_day(config, world.date_of(world.first_cut))
     steps.ingest(config, start, tell)
     steps.train(config, start, tell)

@@ -72,11 +72,13 @@ def _write_next(config: SimulatorConfig, life: Life, folder: Path, number: int) 
 
 
 def listed_people(play: Play, lists: Path) -> Ints:
-    """The people on a day's published lists (a folder with each team's list.csv), each list from the top."""
+    """The people on a day's published lists (a folder with each team's list.csv), each list from the top; whoever is on
+    several lists is named once, since teams act on a person and not on a place."""
     owner = {str(number): person for person, number in enumerate(trust_of(play.life).nhs_number.tolist())}
     found = []
     for path in sorted(lists.glob("*/list.csv")):
         with path.open(encoding="utf-8-sig", newline="") as lines:
             found += [owner.get(row[NUMBER_COLUMN].replace(" ", ""), -1) for row in csv.DictReader(lines)]
     people = np.array(found, dtype=np.int64)
-    return people[people >= 0]
+    people = people[people >= 0]
+    return people[np.sort(np.unique(people, return_index=True)[1])]

@@ -4,6 +4,7 @@ Everything is on record.
 """
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from features.errors import ConfigError, ContractError, NotReadyError, RefusedEr
 from models.gate import GateConfig, Line
 from models.tuning import TuneConfig
 from pipelines import steps, tracking
+from pipelines.evidence import Evidence
 from pipelines.promotion import Decision
 from pipelines.service import Service
 
@@ -116,6 +118,20 @@ def test_who_decides_is_a_name_and_no_number(trained, by):
 
 def test_a_refused_first_model_is_said_with_every_line_that_failed():
     lines = (Line("lineage", True, "all is there"), Line("yield", False, "too low"), Line("slope", False, "0.2"))
-    refused = Decision("1", None, False, lines, "the training", evidence=None)
-    with pytest.raises(RefusedError, match=r"it failed yield: too low; slope: 0\.2\. So there is no champion\."):
+    refused = Decision("1", None, False, lines, "the training", Evidence(Path("report.html"), {}))
+    with pytest.raises(
+        RefusedError, match=r"it failed yield: too low; slope: 0\.2\. So there is no champion\. .*report.html"
+    ):
         refused.require()
+
+
+def test_a_registry_that_cannot_be_read_is_not_one_without_a_champion(trained, monkeypatch):
+    from mlflow import MlflowClient, MlflowException
+
+    def locked(*_given):
+        message = "database is locked"
+        raise MlflowException(message)
+
+    monkeypatch.setattr(MlflowClient, "get_model_version_by_alias", locked)
+    with pytest.raises(MlflowException, match="locked"):
+        tracking.holder(Service(trained).workspace, tracking.CHAMPION)

@@ -3,8 +3,10 @@
 import pandas as pd
 import pytest
 
+from features.errors import ConfigError
 from pipelines import steps
 from pipelines.config import load_config
+from pipelines.simulator.playing import NUMBER_COLUMN
 from pipelines.worlds import check, play
 
 EXPECTED_REJECTS = {
@@ -50,12 +52,16 @@ def test_days_played_through_the_daily_path_have_their_lists_and_their_help(smal
     assert lists == [str(world.date_of(number)) for number in range(world.first_cut + 1, world.days + 1)]
     exposures = pd.read_parquet(played.folder / "truth" / "exposures.parquet")
     for day, shown in exposures.groupby("date"):
-        published = [path.read_text("utf-8-sig") for path in (config.workspace / "lists" / str(day)).glob("*/list.csv")]
-        assert len(shown) == sum(text.count("\n") - 1 for text in published)
+        paths = (config.workspace / "lists" / str(day)).glob("*/list.csv")
+        published = pd.concat([pd.read_csv(path, dtype=str) for path in paths])
+        assert shown["local_patient_id"].is_unique
+        assert len(shown) == published[NUMBER_COLUMN].nunique()
     assert exposures["date"].nunique() == len(lists) - 1, "nobody acts on the list of the last day any more"
     helped = pd.read_parquet(played.folder / "truth" / "days.parquet").query("p9 < p9_untreated")
     assert set(helped["local_patient_id"]) <= set(exposures["local_patient_id"])
     assert len(helped) > 20
+    with pytest.raises(ConfigError, match="a workspace of its own"):
+        play(config, quiet)
 
 
 def test_a_world_is_checked_and_drawn(small_config, tmp_path):

@@ -53,6 +53,15 @@ def failed(evaluation, champion="champion", model=None, limits=LIMITS, contract=
     return {line.name: line.says for line in lines if not line.passed}
 
 
+def test_a_group_without_a_figure_is_not_let_pass_and_none_to_compare_is_said():
+    unknown = [("team", "T1", 50, float("nan"), 0.4, float("nan"), float("nan"), float("nan"))]
+    assert "groups" in failed(judged(groups=unknown))
+    said = {
+        line.name: line.says for line in gate(judged(), bundle(), CONTRACT.fingerprint, LIMITS, ["points"], "champion")
+    }
+    assert said["groups"] == "not compared: no group has 20 admissions"
+
+
 @pytest.mark.parametrize("champion", ["champion", None])
 def test_a_better_model_passes(champion):
     assert failed(judged(), champion) == {}
