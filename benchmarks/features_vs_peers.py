@@ -85,7 +85,7 @@ def ours(events: pd.DataFrame, rows: pd.DataFrame) -> dict[str, tuple[float, pd.
 def passed(found: list[Stream], keyed: pd.DataFrame) -> pd.DataFrame:
     figures = np.empty((len(keyed), len(NAMES)))
     fill_from_events(figures, found, keyed, CATALOGUE, "UTC")
-    return pd.DataFrame(figures, columns=NAMES)
+    return pd.DataFrame(figures, columns=NAMES, copy=False)
 
 
 def history_of(events: pd.DataFrame) -> dict[str, pa.Table]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -127,18 +128,22 @@ def joined(found: Sequence[Stream], catalogue: Catalogue) -> Events:
     together = Streams(
         begins,
         np.cumsum([0, *(len(stream.group.events) for stream in found)]),
-        np.concatenate([stream.at for stream in found]),
-        np.concatenate([stream.known_from for stream in found]),
-        np.concatenate([stream.known_to for stream in found]),
-        np.concatenate([stream.bits for stream in found]),
-        np.concatenate(values or [np.empty(0, np.int64)]),
+        _one_behind_the_other([stream.at for stream in found]),
+        _one_behind_the_other([stream.known_from for stream in found]),
+        _one_behind_the_other([stream.known_to for stream in found]),
+        _one_behind_the_other([stream.bits for stream in found]),
+        _one_behind_the_other(values or [np.empty(0, np.int64)]),
         _shifts(found, catalogue, begins),
         sum(not stream.group.lasting for stream in found),
     )
     codes = [code for stream in found for code in stream.group.codes]
     return Events(
-        np.concatenate([stream.person for stream in found]), together, {code: n for n, code in enumerate(codes)}
+        _one_behind_the_other([stream.person for stream in found]), together, {code: n for n, code in enumerate(codes)}
     )
+
+
+def _one_behind_the_other(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _stream(table: pa.Table, group: Group, catalogue: Catalogue, with_teams: bool) -> Stream:
