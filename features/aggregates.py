@@ -38,9 +38,6 @@ OF_MORE = ("share", "run", "rate", "ratio")
 NAMED = ((SUM, OF_VALUES), (DISTINCT_DAYS, OF_MOMENTS), (SHARE, OF_MORE))
 KINDS = {"open": COUNT} | {name: first + n for first, names in NAMED for n, name in enumerate(names)}
 
-AT_ONCE = 8
-"""So many moments are sooner all looked at than halved."""
-
 compiled: Any = njit(cache=True, nogil=True, _nrt=False, error_model="numpy")  # type: ignore[call-overload]
 inlined: Any = njit(nogil=True, _nrt=False, error_model="numpy", forceinline=True)  # type: ignore[call-overload]
 """Calls that pass arrays, and counting who holds them, would cost more than what is done here with a handful of
@@ -54,25 +51,33 @@ def fill(out, place, first, last, of_cut, cuts, starts, midnights, streams, prog
     """Every feature of every row. `place` is the row's person in `first` and `last`, which say where the person's
     events of each stream begin and end; `of_cut` is the row's cut in `cuts` and `starts`. The last three are the fields
     of `events.Streams`, `kernel.Program` and `kernel.Scratch`, in their order."""
-    _, _, at, known_from, known_to, _, _, _, brief = streams
-    ladders, _, _, _, _, _, _, _, _, reach, alone, known = program
-    for row in range(len(place)):
-        p, k, cut = place[row], of_cut[row], cuts[of_cut[row]]
-        for s in range(len(reach)):
-            if reach[s] >= 0:
-                _look_back(s, first[p, s], last[p, s], cut, starts, k, reach[s], alone[s], streams, scratch)
-        since = _since(first, last, p, starts[k, known], cut, at, known_from, known_to, brief) if known >= 0 else cut
+    _, _, at, known_from, known_to, _, _, shift, brief = streams
+    ladders, walks, _, _, _, _, _, _, _, _, reach, alone, known = program
+    block, since = scratch[0], scratch[-1]
+    for start in range(0, len(place), block):
+        rows = range(start, min(start + block, len(place)))
+        for row in rows:
+            p, k, cut, base = place[row], of_cut[row], cuts[of_cut[row]], (row - start) * len(shift)
+            for s in range(len(reach)):
+                if reach[s] >= 0:
+                    _look_back(s, base, first[p, s], last[p, s], cut, starts, k, reach[s], alone[s], streams, scratch)
+            if known >= 0:
+                earliest = starts[k, known]
+                since[row - start] = _since(first, last, p, earliest, cut, at, known_from, known_to, brief)
         for n in range(len(ladders) - 1):
-            _climb(out, row, ladders[n], ladders[n + 1], cut, starts, k, since, midnights, streams, program, scratch)
+            for row in rows:
+                k, base, known_for = of_cut[row], there((row - start) * len(shift)), since[row - start]
+                ladder = walks[n], ladders[n], ladders[n + 1]
+                _climb(out, row, base, ladder, cuts[k], starts, k, known_for, midnights, streams, program, scratch)
 
 
 @inlined
-def _look_back(s, first, last, cut, starts, k, far, alone, streams, scratch):  # type: ignore[no-untyped-def]
+def _look_back(s, base, first, last, cut, starts, k, far, alone, streams, scratch):  # type: ignore[no-untyped-def]
     """Where the windows of a stream's codes lie. The events of a stream of one code are walked where they are, if all
     of them were in force at the cut; otherwise those that were are gathered, code by code."""
     _, codes, at, known_from, known_to, bits, value, shift, _ = streams
-    room, ats, values, in_place, begins, ends = scratch
-    first_code, last_code = codes[s], codes[s + 1]
+    _, room, ats, values, in_place, begins, ends, _ = scratch
+    first_code, last_code = base + codes[s], base + codes[s + 1]
     begin, end = _ahead(at, first, last, starts[k, far]), _ahead(at, first, last, cut)
     if alone and _all_in_force(known_from, known_to, begin, end, cut):
         in_place[first_code], ends[first_code], begins[first_code, far] = True, end, begin
@@ -85,7 +90,7 @@ def _look_back(s, first, last, cut, starts, k, far, alone, streams, scratch):  #
     for e in range(end - 1, begin - 1, -1):
         w = _further(begins, first_code, last_code, starts, k, w, far, at[e])
         if known_from[e] <= cut < known_to[e]:
-            _take(ats, values, begins, w, first_code, bits[e], at[e], value, shift, e)
+            _take(ats, values, begins, w, base, codes[s], bits[e], at[e], value, shift, e)
     _further(begins, first_code, last_code, starts, k, w, far, NO_VALUE)
 
 
@@ -108,13 +113,13 @@ def _further(begins, first_code, last_code, starts, k, w, far, at):  # type: ign
 
 
 @inlined
-def _take(ats, values, begins, w, first_code, bits, at, value, shift, e):  # type: ignore[no-untyped-def]
+def _take(ats, values, begins, w, base, first_code, bits, at, value, shift, e):  # type: ignore[no-untyped-def]
     """Put an event before what is gathered of each of its codes."""
     while bits:
         c = first_code + np.int64(lowest(bits))
-        begins[c, w] -= 1
-        ats[begins[c, w]] = at
-        values[begins[c, w]] = value[e + shift[c]] if shift[c] != NO_VALUE else NO_VALUE
+        begins[base + c, w] -= 1
+        ats[begins[base + c, w]] = at
+        values[begins[base + c, w]] = value[e + shift[c]] if shift[c] != NO_VALUE else NO_VALUE
         bits &= bits - np.uint64(1)
 
 
@@ -122,7 +127,7 @@ def _take(ats, values, begins, w, first_code, bits, at, value, shift, e):  # typ
 def _ahead(at, first, last, cut):  # type: ignore[no-untyped-def]
     """The place of the first event at or after the cut."""
     size = last - first
-    while size > AT_ONCE:
+    while size > 8:  # so few are sooner all looked at than halved
         half = size >> 1
         first += half * (at[there(first + half - 1)] < cut)
         size -= half
@@ -138,64 +143,63 @@ def _since(first, last, p, start, cut, at, known_from, known_to, brief):  # type
     oldest = cut
     for s in range(brief):
         for e in range(_ahead(at, first[p, s], last[p, s], start), last[p, s]):
-            if at[e] >= oldest:
-                break
-            if known_from[e] <= cut < known_to[e]:
-                oldest = at[e]
+            if at[e] >= oldest or known_from[e] <= cut < known_to[e]:
+                oldest = min(oldest, at[e])
                 break
     return oldest
 
 
 @inlined
-def _climb(out, row, low, high, cut, starts, k, since, midnights, streams, program, scratch):  # type: ignore[no-untyped-def]
+def _climb(out, row, base, ladder, cut, starts, k, since, midnights, streams, program, scratch):  # type: ignore[no-untyped-def]
     """The features of one ladder."""
-    _, column, kinds, code, window, other, against, days, half_life, _, _, _ = program
-    _, ats, values, in_place, begins, ends = scratch
-    kind, c = kinds[low], code[low]
-    rungs = out, row, column, low, high, begins, c, window
+    _, _, column, kind, code, window, other, against, days, half_life, _, _, _ = program
+    _, _, ats, values, in_place, begins, ends, _ = scratch
+    walk, low, high = ladder
+    c = base + code[low]
+    rungs = out, row, column, kind, low, high, begins, c, window
     if in_place[c]:
-        at, value, away = streams[2], streams[6], streams[7][c]
+        at, value, away = streams[2], streams[6], streams[7][code[low]]
     else:
         at, value, away = ats, values, 0
-    if kind <= DECAYED_MEAN:
-        _of_values(kind, cut, rungs, ends[c], at, value, away, against, half_life)
-    elif kind <= DECAYED:
-        _of_moments(kind, cut, rungs, ends[c], at, midnights, half_life)
-    elif kind <= RUN:
-        _of_two(kind, rungs, ends, at, other, in_place, streams[2], ats)
+    if walk <= DECAYED_MEAN:
+        _of_values(walk, cut, rungs, ends[c], at, value, away, against, half_life)
+    elif walk <= DECAYED:
+        _of_moments(walk, cut, rungs, ends[c], at, midnights, half_life)
+    elif walk <= RUN:
+        _of_two(walk, rungs, ends, at, base, other, in_place, streams[2], ats)
     else:
-        _of_cover(kind, cut, rungs, ends[c], since, starts, k, against, days)
+        _of_cover(walk, cut, rungs, ends[c], since, starts, k, against, days)
 
 
 @inlined
-def _of_values(kind, cut, rungs, end, at, value, away, against, half_life):  # type: ignore[no-untyped-def]
-    out, row, column, low, high, begins, c, window = rungs
-    if kind <= MEAN:
-        _sums(kind, *rungs, end, value, away)
-    elif kind <= MOST:
-        _extremes(kind, *rungs, end, value, away)
-    elif kind == SLOPE:
+def _of_values(walk, cut, rungs, end, at, value, away, against, half_life):  # type: ignore[no-untyped-def]
+    out, row, column, _, low, high, begins, c, window = rungs
+    if walk == SUM:
+        _sums(*rungs, end, value, away)
+    elif walk == LEAST:
+        _extremes(*rungs, end, value, away)
+    elif walk == SLOPE:
         _slopes(*rungs, end, at, value, away)
     else:
         for f in range(low, high):
             begin, wide = begins[c, window[f]], begins[c, against[f]]
-            out[row, column[f]] = _of_value(kind, cut, at, value, away, begin, end, wide, half_life[f])
+            out[row, column[f]] = _of_value(walk, cut, at, value, away, begin, end, wide, half_life[f])
 
 
 @inlined
-def _of_moments(kind, cut, rungs, end, at, midnights, half_life):  # type: ignore[no-untyped-def]
-    out, row, column, low, high, begins, c, window = rungs
-    if kind == DISTINCT_DAYS:
+def _of_moments(walk, cut, rungs, end, at, midnights, half_life):  # type: ignore[no-untyped-def]
+    out, row, column, _, low, high, begins, c, window = rungs
+    if walk == DISTINCT_DAYS:
         _distinct_days(*rungs, end, at, midnights)
-    elif kind == LONGEST_GAP:
+    elif walk == LONGEST_GAP:
         _longest_gaps(*rungs, end, at)
     else:
         for f in range(low, high):
-            out[row, column[f]] = _of_moment(kind, cut, at, begins[c, window[f]], end, half_life[f])
+            out[row, column[f]] = _of_moment(walk, cut, at, begins[c, window[f]], end, half_life[f])
 
 
 @inlined
-def _sums(kind, out, row, column, low, high, begins, c, window, end, value, away):  # type: ignore[no-untyped-def]
+def _sums(out, row, column, kind, low, high, begins, c, window, end, value, away):  # type: ignore[no-untyped-def]
     total, valued = 0, 0
     for f in range(low, high):
         begin = begins[c, window[f]]
@@ -203,11 +207,11 @@ def _sums(kind, out, row, column, low, high, begins, c, window, end, value, away
             total += value[e] if value[e] != NO_VALUE else 0
             valued += value[e] != NO_VALUE
         end = begin
-        out[row, column[f]] = total / SCALE if kind == SUM else total / SCALE / valued
+        out[row, column[f]] = total / SCALE if kind[f] == SUM else total / SCALE / valued
 
 
 @inlined
-def _extremes(kind, out, row, column, low, high, begins, c, window, end, value, away):  # type: ignore[no-untyped-def]
+def _extremes(out, row, column, kind, low, high, begins, c, window, end, value, away):  # type: ignore[no-untyped-def]
     least, most = FOREVER, NO_VALUE
     for f in range(low, high):
         begin = begins[c, window[f]]
@@ -215,11 +219,11 @@ def _extremes(kind, out, row, column, low, high, begins, c, window, end, value, 
             most = max(most, value[e])
             least = min(least, value[e] if value[e] != NO_VALUE else FOREVER)
         end = begin
-        out[row, column[f]] = np.nan if most == NO_VALUE else (least if kind == LEAST else most) / SCALE
+        out[row, column[f]] = np.nan if most == NO_VALUE else (least if kind[f] == LEAST else most) / SCALE
 
 
 @inlined
-def _slopes(out, row, column, low, high, begins, c, window, e, at, value, away):  # type: ignore[no-untyped-def]
+def _slopes(out, row, column, kind, low, high, begins, c, window, e, at, value, away):  # type: ignore[no-untyped-def]
     """Least squares, per day: moments count from the newest that has a value, and values from one of its, so that the
     sums stay as small as the spread they are taken from. NaN where all values are of one moment."""
     valued, total, moments, squares, products = 0, 0, 0.0, 0.0, 0.0
@@ -238,8 +242,12 @@ def _slopes(out, row, column, low, high, begins, c, window, e, at, value, away):
                 moments += back * here
                 squares += back * back * here
                 products += back * risen
-        spread = squares - moments * moments / valued
-        out[row, column[f]] = (products - moments * total / valued) / spread * (DAY / SCALE) if moments else np.nan
+        if kind[f] == SLOPE:
+            rise, spread = products - moments * total / valued, squares - moments * moments / valued
+            out[row, column[f]] = rise / spread * (DAY / SCALE) if moments else np.nan
+        else:
+            summed = (total + level * valued) / SCALE
+            out[row, column[f]] = summed if kind[f] == SUM else summed / valued
 
 
 @inlined
@@ -255,7 +263,7 @@ def _moment(at, value, away, begin, e):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _distinct_days(out, row, column, low, high, begins, c, window, e, at, midnights):  # type: ignore[no-untyped-def]
+def _distinct_days(out, row, column, kind, low, high, begins, c, window, e, at, midnights):  # type: ignore[no-untyped-def]
     days, dawn = 0, FOREVER
     for f in range(low, high):
         while e > begins[c, window[f]]:
@@ -267,7 +275,7 @@ def _distinct_days(out, row, column, low, high, begins, c, window, e, at, midnig
 
 
 @inlined
-def _longest_gaps(out, row, column, low, high, begins, c, window, end, at):  # type: ignore[no-untyped-def]
+def _longest_gaps(out, row, column, kind, low, high, begins, c, window, end, at):  # type: ignore[no-untyped-def]
     """Days; between one event and the next."""
     longest, e = -1, end
     for f in range(low, high):
@@ -361,40 +369,32 @@ def _decayed_mean(cut, at, value, away, begin, end, half_life):  # type: ignore[
 
 
 @inlined
-def _of_two(kind, rungs, ends, at, other, in_place, streamed, gathered):  # type: ignore[no-untyped-def]
+def _of_two(walk, rungs, ends, at, base, other, in_place, streamed, gathered):  # type: ignore[no-untyped-def]
     """The share among the events of the other code; or how many events are newer than all of those."""
-    out, row, column, low, high, begins, c, window = rungs
+    out, row, column, _, low, high, begins, c, window = rungs
     for f in range(low, high):
-        o, begin = other[f], begins[c, window[f]]
+        o, begin = base + other[f], begins[c, window[f]]
         among = ends[o] - begins[o, window[f]]
-        if kind == SHARE:
+        if walk == SHARE:
             out[row, column[f]] = (ends[c] - begin) / among
         else:
             until = NO_VALUE
             if among:
                 until = streamed[ends[o] - 1] if in_place[o] else gathered[ends[o] - 1]
-            out[row, column[f]] = _run(at, begin, ends[c], until)
+            out[row, column[f]] = ends[c] - _ahead(at, begin, ends[c], until + 1)
 
 
 @inlined
-def _run(at, begin, end, until):  # type: ignore[no-untyped-def]
-    run = 0
-    while begin < end - run and at[end - run - 1] > until:
-        run += 1
-    return run
-
-
-@inlined
-def _of_cover(kind, cut, rungs, end, since, starts, k, against, days):  # type: ignore[no-untyped-def]
+def _of_cover(walk, cut, rungs, end, since, starts, k, against, days):  # type: ignore[no-untyped-def]
     """Events per covered day; or the short window's count against what the long one's leads to expect.
 
     Someone known for less than a day (for a ratio: than the short window) is taken to have been known for that long.
     """
-    out, row, column, low, high, begins, c, window = rungs
+    out, row, column, _, low, high, begins, c, window = rungs
     for f in range(low, high):
         covered = (cut - max(since, starts[k, against[f]])) / DAY
         count, long_count = end - begins[c, window[f]], end - begins[c, against[f]]
-        if kind == RATE:
+        if walk == RATE:
             out[row, column[f]] = count / max(covered, 1.0)
         else:
             out[row, column[f]] = (count + 0.25) / (long_count * days[f] / max(covered, days[f]) + 0.5)

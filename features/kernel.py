@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from features.aggregates import DECAYED_MEAN, KINDS, NO_VALUE, Bits, Flags, Floats, Ints, compiled, fill
+from features import aggregates as made
+from features.aggregates import KINDS, NO_VALUE, Bits, Flags, Floats, Ints, compiled, fill
 from features.events import Events, Streams, code_of
 from features.table import FeatureInfo
 from features.windows import DAY, midnights, shift_moments
@@ -22,6 +23,8 @@ from features.windows import DAY, midnights, shift_moments
 EVER = 0
 """The window of features that have no look-back: what lasts counts whenever it began."""
 NEVER = NO_VALUE + 1
+GATHERED, MOST_ROWS = 2**15, 256
+"""So many events, of so many rows at most, are gathered before features are made of them, each for all of the rows."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +40,15 @@ class Rows:
 
 
 class Program(NamedTuple):
-    """What to compute: features in ladders, `ladders[n]` to `ladders[n + 1]`, of which one differs from the next in its
-    window alone, the shortest first. Of each feature its column, kind (of `KINDS`), code, window (its place among the
-    row's starts), the other code (of share and run), the other window (of change and ratio), the window's days, and the
-    half-life in microseconds. reach: for each stream the longest window that a feature of it has, or -1; alone: whether
-    a stream's events are all of one code, and so may be looked at where they lie; known: the window over which a person
-    may have been known, or -1 where no feature asks."""
+    """What to compute: features in ladders, `ladders[n]` to `ladders[n + 1]`, which are made of the events of one code
+    in one walk of the kind `walks[n]`, the shortest window first. Of each feature its column, kind (of `KINDS`), code,
+    window (its place among the row's starts), the other code (of share and run), the other window (of change and
+    ratio), the window's days, and the half-life in microseconds. reach: for each stream the longest window that a
+    feature of it has, or -1; alone: whether a stream's events are all of one code, and so may be looked at where they
+    lie; known: the window over which a person may have been known, or -1 where no feature asks."""
 
     ladders: Bits
+    walks: Ints
     column: Bits
     kind: Ints
     code: Bits
@@ -59,16 +63,34 @@ class Program(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Where the pass puts what it finds for a row. The events in force of a code lie up to `ends[code]`, and those of a
-    window from `begins[code, window]`: in the stream, where they are `in_place`, or else in the `room` that each code
-    has here for the most events that anyone has in a stream."""
+    """Where the pass puts what it finds for each row of a `block` of rows. The events in force of a code lie up to
+    `ends[code]`, and those of a window from `begins[code, window]`: in the stream, where they are `in_place`, or else
+    in the `room` that each code has here for the most events that anyone has in a stream. Codes are counted on from
+    row to row. since: from when each row's person is known."""
 
+    block: int
     room: int
     at: Ints
     value: Ints
     in_place: Flags
     begins: Ints
     ends: Ints
+    since: Ints
+
+
+def scratch(room: int, codes: int, windows: int) -> Scratch:
+    block = min(max(1, GATHERED // (room * codes)), MOST_ROWS)
+    places = block * codes
+    return Scratch(
+        block,
+        room,
+        np.empty(places * room, np.int64),
+        np.empty(places * room, np.int64),
+        np.zeros(places, np.bool_),
+        np.zeros((places, windows), np.int64),
+        np.zeros(places, np.int64),
+        np.zeros(block, np.int64),
+    )
 
 
 def index_rows(person: Ints, as_of: Ints, infos: Sequence[FeatureInfo], zone: str) -> Rows:
@@ -86,13 +108,15 @@ def program(infos: Sequence[FeatureInfo], columns: Sequence[int], events: Events
     kind = np.array([KINDS[info.aggregate] for info in infos])
     code = np.array([events.codes[code_of(info.of, info.aggregate == "open")] for info in infos])
     window = np.array([place[info.days] for info in infos])
-    order = np.lexsort((window, code, kind))
-    infos, kind, code, window = [infos[n] for n in order], kind[order], code[order], window[order]
+    walk = _walks(kind, code)
+    order = np.lexsort((window, code, walk))
+    infos, walk, kind, code, window = [infos[n] for n in order], walk[order], kind[order], code[order], window[order]
     other = np.array([_other(info, events.codes) for info in infos])
     against = np.array([place[info.against or info.days] for info in infos])
-    alike = (np.diff(kind) == 0) & (np.diff(code) == 0)
+    ladders = np.flatnonzero(np.diff(walk, prepend=-1) | np.diff(code, prepend=-1))
     return Program(
-        _places([0, *np.flatnonzero(~alike) + 1, len(infos)]),
+        _places([*ladders, len(infos)]),
+        walk[ladders],
         _places(columns)[order],
         kind,
         _places(code),
@@ -102,9 +126,16 @@ def program(infos: Sequence[FeatureInfo], columns: Sequence[int], events: Events
         np.array([info.days for info in infos], np.float64),
         np.array([info.half_life * DAY for info in infos], np.float64),
         _reach(events.streams, (code, other), np.maximum(window, against)),
-        _alone(events.streams, code[kind <= DECAYED_MEAN]),
+        _alone(events.streams, code[kind <= made.DECAYED_MEAN]),
         len(days) - 2 if any(info.aggregate in ("rate", "ratio") for info in infos) else -1,
     )
+
+
+def _walks(kind: Ints, code: Ints) -> Ints:
+    """The kind of walk that makes each feature. Slopes give the sums and means of their code too, and what finds the
+    least finds the most."""
+    walk = np.select([kind == made.MEAN, kind == made.MOST], [made.SUM, made.LEAST], kind)
+    return np.where((walk == made.SUM) & np.isin(code, code[kind == made.SLOPE]), made.SLOPE, walk)
 
 
 def _places(numbers: Iterable[int]) -> Bits:
@@ -123,7 +154,7 @@ def _reach(streams: Streams, codes: Iterable[Ints], windows: Ints) -> Ints:
 def _alone(streams: Streams, asked: Ints) -> Flags:
     """Which streams are of one code, and have its values where they are `asked` for."""
     first = streams.codes[:-1]
-    return (np.diff(streams.codes) == 1) & ((streams.shift[first] != NO_VALUE) | ~np.isin(first, asked))
+    return np.asarray((np.diff(streams.codes) == 1) & ((streams.shift[first] != NO_VALUE) | ~np.isin(first, asked)))
 
 
 def _other(info: FeatureInfo, codes: Mapping[str, int]) -> int:
@@ -137,19 +168,11 @@ def compute(out: Floats, events: Events, rows: Rows, what: Program, zone: str) -
     streams, (people, place) = events.streams, np.unique(rows.person, return_inverse=True)
     first, last = np.zeros((2, len(people), len(what.reach)), np.int64)
     _slices(first, last, streams.begins, events.person, people)
-    room, codes = max(1, int((last - first).max())), len(streams.shift)
-    scratch = Scratch(
-        room,
-        np.empty(codes * room, np.int64),
-        np.empty(codes * room, np.int64),
-        np.zeros(codes, np.bool_),
-        np.zeros((codes, len(rows.days)), np.int64),
-        np.zeros(codes, np.int64),
-    )
+    room = scratch(max(1, int((last - first).max())), len(streams.shift), len(rows.days))
     calendar = np.empty(0, np.int64)
     if KINDS["distinct_days"] in what.kind:
         calendar = midnights(int(rows.starts[:, :-1].min()), int(rows.cuts.max()), zone)
-    tables = tuple(streams), tuple(what), tuple(scratch)  # compiled code that is kept on disk must not name our classes
+    tables = tuple(streams), tuple(what), tuple(room)  # compiled code that is kept on disk must not name our classes
     fill(out, place.astype(np.int64), first, last, rows.place, rows.cuts, rows.starts, calendar, *tables)
 
 
