@@ -376,7 +376,7 @@ def _of_two(walk, rungs, ends, at, base, other, in_place, streamed, gathered):  
         o, begin = base + other[f], begins[c, window[f]]
         among = ends[o] - begins[o, window[f]]
         if walk == SHARE:
-            out[row, column[f]] = (ends[c] - begin) / among
+            out[row, column[f]] = (ends[c] - begin) / among if among else np.nan
         else:
             until = NO_VALUE
             if among:
