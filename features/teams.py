@@ -112,8 +112,8 @@ def _counts(found: Sequence[Stream], at: Ints, info: FeatureInfo, zone: str) -> 
 def _near(found: Sequence[Stream], event: str, reach: tuple[int, int]) -> Stream:
     """The rows of teams that are this event and lie within `reach`."""
     stream = next(s for s in found if event in s.group.events and not s.group.lasting)
-    mine = stream.taken(stream.places(event))
-    return mine.taken(np.flatnonzero((mine.at >= reach[0]) & (mine.at < reach[1]) & (mine.team >= 0)))
+    near = (stream.at >= reach[0]) & (stream.at < reach[1]) & (stream.team >= 0)
+    return stream.taken(np.flatnonzero(near & stream.are(event)))
 
 
 def _renamed(stream: Stream, names: list[str]) -> Ints:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from naive_features import Naive
 from sql_features import sql_features
 
-from features import kernel
+from features import events, kernel
 from features.build import build, build_part, finish, window_starts
 from features.catalogue import load_catalogue
 from features.history import empty_history
@@ -66,7 +66,7 @@ APART = load_catalogue(
     """
 events:
   reading: {table: observations, value: value}
-  visit: {table: contacts, where: seen}
+  visit: {table: contacts, where: "seen and occurred_at > timestamptz '2000-01-01'"}
   spell: {table: referrals}
 families:
   all:
@@ -232,11 +232,11 @@ def three_ways(rows, index, catalogue):
 
 @settings(max_examples=25)
 @given(drawn, st.sampled_from([CATALOGUE, APART]), st.integers(1, 3))
-def test_blocks_do_not_matter(draw, catalogue, most):
-    """However many rows the pass takes at a time."""
+def test_blocks_and_kinds_do_not_matter(draw, catalogue, most):
+    """However many rows the pass takes at a time, and whether what a row is was worked out of it or of one alike."""
     drawn_world, pairs, start = draw
     rows, index = histories(drawn_world, start), index_of(pairs, start)
-    with patch.object(kernel, "MOST_ROWS", most):
+    with patch.object(kernel, "MOST_ROWS", most), patch.object(events, "_alike", lambda *_: None):
         made = features(rows, index, catalogue)
     pd.testing.assert_frame_equal(made, features(rows, index, catalogue))
 
