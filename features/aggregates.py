@@ -231,14 +231,15 @@ def _slopes(out, row, column, kind, low, high, begins, c, window, e, at, value, 
     for f in range(low, high):
         begin = begins[c, window[f]]
         while e > begin:
-            moment = at[there(e - 1)]
-            here, risen, e = _moment(at, value, away, begin, e)
+            e -= 1
+            here, risen, moment = 1, value[there(e + away)], at[there(e)]
+            if risen == NO_VALUE or (e > begin and at[there(e - 1)] == moment):
+                here, risen, e = _moment(at, value, away, begin, e + 1)
             if here:
                 if valued == 0:
                     newest, level = moment, risen // here
                 back, risen = np.float64(moment - newest), risen - here * level
-                valued += here
-                total += risen
+                valued, total = valued + here, total + risen
                 moments += back * here
                 squares += back * back * here
                 products += back * risen
@@ -256,9 +257,8 @@ def _moment(at, value, away, begin, e):  # type: ignore[no-untyped-def]
     valued, total, moment = 0, 0, at[there(e - 1)]
     while e > begin and at[there(e - 1)] == moment:
         e -= 1
-        if value[there(e + away)] != NO_VALUE:
-            valued += 1
-            total += value[there(e + away)]
+        here = value[there(e + away)]
+        valued, total = (valued + 1, total + here) if here != NO_VALUE else (valued, total)
     return valued, total, e
 
 
@@ -319,9 +319,9 @@ def _of_value(kind, cut, at, value, away, begin, end, wide, half_life):  # type:
         return _first(at, value, away, begin, end)
     if kind == LAST:
         return _last(at, value, away, begin, end)
-    if kind == CHANGE:
-        return _last(at, value, away, begin, end) - _mean(value, away, wide, end)
-    return _decayed_mean(cut, at, value, away, begin, end, half_life)
+    if kind == DECAYED_MEAN:
+        return _decayed_mean(cut, at, value, away, begin, end, half_life)
+    return _last(at, value, away, begin, end) - _mean(value, away, wide, end)
 
 
 @inlined
@@ -329,7 +329,7 @@ def _first(at, value, away, begin, end):  # type: ignore[no-untyped-def]
     """The oldest value; the least of several at one moment."""
     found, moment = FOREVER, FOREVER
     for e in range(begin, end):
-        if at[e] > moment:
+        if at[there(e)] > moment:
             break
         if NO_VALUE < value[there(e + away)] < found:
             found, moment = value[there(e + away)], at[e]
@@ -341,7 +341,7 @@ def _last(at, value, away, begin, end):  # type: ignore[no-untyped-def]
     """The newest value; the greatest of several at one moment."""
     found, moment = NO_VALUE, NO_VALUE
     for e in range(end - 1, begin - 1, -1):
-        if at[e] < moment:
+        if at[there(e)] < moment:
             break
         if value[there(e + away)] > found:
             found, moment = value[there(e + away)], at[e]

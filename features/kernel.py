@@ -165,7 +165,7 @@ def _other(info: FeatureInfo, codes: Mapping[str, int]) -> int:
 def compute(out: Floats, events: Events, rows: Rows, what: Program, zone: str) -> None:
     """Put the program's features of every row into their columns of `out`, NaN where there is nothing to make one of.
     Days are those of `zone`."""
-    streams, (people, place) = events.streams, np.unique(rows.person, return_inverse=True)
+    streams, (people, place) = events.streams, _people(rows.person)
     first, last = np.zeros((2, len(people), len(what.reach)), np.int64)
     _slices(first, last, streams.begins, events.person, people)
     room = scratch(max(1, int((last - first).max())), len(streams.shift), len(rows.days))
@@ -173,7 +173,16 @@ def compute(out: Floats, events: Events, rows: Rows, what: Program, zone: str) -
     if KINDS["distinct_days"] in what.kind:
         calendar = midnights(int(rows.starts[:, :-1].min()), int(rows.cuts.max()), zone)
     tables = tuple(streams), tuple(what), tuple(room)  # compiled code that is kept on disk must not name our classes
-    fill(out, place.astype(np.int64), first, last, rows.place, rows.cuts, rows.starts, calendar, *tables)
+    fill(out, place, first, last, rows.place, rows.cuts, rows.starts, calendar, *tables)
+
+
+def _people(person: Ints) -> tuple[Ints, Ints]:
+    """The people of rows, in order, and which of them each row is of. Rows by person, as they come, need no sort."""
+    changes = np.diff(person)
+    if (changes < 0).any():
+        people, place = np.unique(person, return_inverse=True)
+        return people, place.astype(np.int64)
+    return person[np.flatnonzero(np.append(True, changes > 0))], np.append(0, np.cumsum(changes > 0))
 
 
 @compiled
