@@ -231,11 +231,11 @@ def daily(
     """Ingest what is new, score every caseload at the cut, and publish each team's list."""
     loaded = opened(config, workspace)
     from pipelines import steps
-    from pipelines.daily import Day
+    from pipelines.releasing import Day
 
     with telling("Daily run") as tell:
         day: Day = steps.daily(loaded, chosen_cut(loaded, as_of), now(), tell, replace)
-    changed = "published" if day.published.changed else "stood already, unchanged"
+    changed = "published" if day.published.changed else "stood already; nothing was changed"
     out.print(f"{day.published.teams} lists with {day.published.listed} people {changed}:")
     out.print(f"  {day.published.folder / 'index.html'}", soft_wrap=True)
 

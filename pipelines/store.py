@@ -78,22 +78,30 @@ class Ingested:
 
 
 class History:
-    """The contact history in `folder`, created on first use. `buckets` is fixed when the first batch arrives."""
+    """The contact history in `folder`, created on first use. `buckets` is fixed when the first batch arrives.
 
-    def __init__(self, folder: Path, buckets: int = 8) -> None:
+    until: read it as it was when so many batches had been ingested; nothing can be added to that.
+    """
+
+    def __init__(self, folder: Path, buckets: int = 8, until: int | None = None) -> None:
         self.folder = folder
+        self.until = until
         self._opened: dict[tuple[str, bool], tuple[int, Any]] = {}
         self._read: tuple[str, pd.DataFrame] | None = None
         self.buckets = self._settled_buckets(buckets)
 
     def ledger(self) -> pd.DataFrame:
         """The batches that are visible, in the order of ingestion (columns of `LEDGER`)."""
+        rows = self._whole_ledger()
+        return rows.copy() if self.until is None else rows[rows["batch"] <= self.until]
+
+    def _whole_ledger(self) -> pd.DataFrame:
         newest = delta.newest_commit(self._path("ledger"))
         if self._read is None or self._read[0] != newest:
             rows = delta.opened(self._path("ledger")).to_table() if newest else LEDGER.empty_table()
             self._refuse_other_layout(rows.column_names)
             self._read = newest, rows.to_pandas().sort_values("batch", ignore_index=True)
-        return self._read[1].copy()
+        return self._read[1]
 
     def fingerprints(self) -> set[tuple[str, str]]:
         """(source, fingerprint) of everything that has been ingested."""
@@ -101,6 +109,7 @@ class History:
 
     def ingest(self, batch: Batch, ingested_at: datetime) -> Ingested:
         """Make `batch` part of the history: in all tables at once or, if anything fails, in none."""
+        assert self.until is None, "a history as it was is not added to"
         with self._alone():
             ledger = self.ledger()
             if (batch.source, batch.fingerprint) in _fingerprints(ledger):
@@ -136,7 +145,7 @@ class History:
         dictionaries, which are quicker to read and to work with.
         """
         visible, wanted = self._visible(), columns or {}
-        condition = _condition(bucket, known_by, since)
+        condition = _condition(bucket, known_by, since, self.until)
 
         def of(table: Table) -> pa.Table:
             own = wanted.get(table.name)
@@ -156,7 +165,7 @@ class History:
     def __reduce__(self) -> tuple[Any, ...]:
         """To another process goes where the history is and which batches must be found there."""
         seen = list(self.ledger()["fingerprint"])
-        return _reopened, (self.folder.absolute(), self.buckets, len(seen), _digest(seen))
+        return _reopened, (self.folder.absolute(), self.buckets, len(seen), digest_of(seen), self.until)
 
     def _settled_buckets(self, wanted: int) -> int:
         ledger = self.ledger()
@@ -166,7 +175,8 @@ class History:
         return self.folder / name
 
     def _visible(self) -> dict[str, int]:
-        ledger = self.ledger()
+        """The newest version of each table: rows of later batches than `until` are left out in reading."""
+        ledger = self._whole_ledger()
         return dict(json.loads(ledger["versions"].iloc[-1])) if len(ledger) else {}
 
     def _stored(
@@ -354,8 +364,12 @@ class History:
             raise NotReadyError(message)
 
 
-def _condition(bucket: int | None, known_by: datetime | None, since: datetime | None) -> pc.Expression | None:
+def _condition(
+    bucket: int | None, known_by: datetime | None, since: datetime | None, until: int | None
+) -> pc.Expression | None:
     parts = [] if bucket is None else [pc.field("bucket") == bucket]
+    if until is not None:
+        parts.append(pc.field("batch") <= until)
     if since is not None:
         parts.append(pc.field("period") >= period_of(since))
     if known_by is not None:
@@ -363,10 +377,10 @@ def _condition(bucket: int | None, known_by: datetime | None, since: datetime | 
     return reduce(and_, parts) if parts else None
 
 
-def _reopened(folder: Path, buckets: int, batches: int, digest: str) -> History:
-    history = History(folder, buckets)
+def _reopened(folder: Path, buckets: int, batches: int, digest: str, until: int | None) -> History:
+    history = History(folder, buckets, until)
     seen = list(history.ledger()["fingerprint"])[:batches]
-    if _digest(seen) != digest:
+    if digest_of(seen) != digest:
         message = (
             f"Every process that works on a history must see the same one; {folder} has {batches} batches where the "
             f"run began and {len(seen)} of them, or others, where a worker is. Share the workspace with all workers."
@@ -375,7 +389,8 @@ def _reopened(folder: Path, buckets: int, batches: int, digest: str) -> History:
     return history
 
 
-def _digest(fingerprints: list[str]) -> str:
+def digest_of(fingerprints: Iterable[str]) -> str:
+    """SHA-256 of the fingerprints of batches, in their order: two histories that share it were told the same."""
     return sha256("\n".join(fingerprints).encode()).hexdigest()
 
 
