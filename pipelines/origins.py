@@ -15,9 +15,9 @@ import pandas as pd
 
 from models.bundle import Bundle
 from pipelines.config import ServiceConfig
+from pipelines.fingerprints import digest_of
 from pipelines.runs import Run
 from pipelines.service import Service
-from pipelines.store import digest_of
 from pipelines.tracking import Registered
 
 PACKAGES = ("minus-nine", "lightgbm", "scikit-learn", "numpy", "pandas", "pyarrow", "numba", "duckdb", "deltalake")

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import reduce
-from hashlib import sha256
 from operator import and_
 from pathlib import Path
 from typing import Any
@@ -40,6 +39,7 @@ from features.history import (
 )
 from features.schema import TABLES, Table, batch_schema
 from pipelines import delta
+from pipelines.fingerprints import digest_of
 
 LEDGER = pa.schema(
     [
@@ -67,14 +67,17 @@ SPOKEN = "spoken"
 
 @dataclass(frozen=True)
 class Ingested:
-    """What one batch did to the history. added: rows by table; outdated: rows by table that were not taken up, since a
-    batch that tells of a later time had spoken of them; already: the same bytes had been ingested before."""
+    """What one batch did to the history, in rows by table. added; outdated: not taken up, since a batch that tells of a
+    later time had spoken of them; gone: deleted, since a batch that is complete for their period left them out.
+    already: the same bytes had been ingested before; ahead: it was received later than now, and left for later."""
 
     source: str
     name: str
     added: Mapping[str, int]
     outdated: Mapping[str, int] = field(default_factory=dict)
+    gone: Mapping[str, int] = field(default_factory=dict)
     already: bool = False
+    ahead: bool = False
 
 
 class History:
@@ -120,8 +123,9 @@ class History:
             done = Ingested(
                 batch.source,
                 batch.name,
-                {name: added for name, (added, _) in counts.items()},
-                {name: outdated for name, (_, outdated) in counts.items() if outdated},
+                {name: added for name, (added, _, _) in counts.items()},
+                {name: outdated for name, (_, outdated, _) in counts.items() if outdated},
+                {name: gone for name, (_, _, gone) in counts.items() if gone},
             )
             self._compact(period_of(batch.received_at))
             self._commit(batch, number, done, ingested_at)
@@ -222,12 +226,14 @@ class History:
             )
             raise NotReadyError(message)
 
-    def _append(self, table: Table, batch: Batch, number: int) -> tuple[int, int]:
-        """How many rows were added, and how many were left out because a newer batch had spoken of them."""
+    def _append(self, table: Table, batch: Batch, number: int) -> tuple[int, int, int]:
+        """How many rows were added, how many left out because a newer batch had spoken of them, how many deleted
+        because this batch should have named them."""
         given = batch.tables.get(table.name, batch_schema(table).empty_table())
-        given = pa.concat_tables([given, self._carried(table, batch), self._left_out(table, batch, given)])
+        gone = self._left_out(table, batch, given)
+        given = pa.concat_tables([given, self._carried(table, batch), gone])
         if not given.num_rows:
-            return 0, 0
+            return 0, 0, 0
         fresh = stamp(table, given, number, self.buckets)
         held = self._held(table, fresh)
         current = fresh.filter(~pc.field("row_id").isin(self._outdated(held, batch)))
@@ -235,7 +241,7 @@ class History:
         if rows.num_rows:
             self._write(table.name, rows)
         self._remember(current, rows, number)
-        return int(rows.num_rows), int(fresh.num_rows - current.num_rows)
+        return int(rows.num_rows), int(fresh.num_rows - current.num_rows), int(gone.num_rows)
 
     def _write(self, name: str, rows: pa.Table, in_place_of: str | None = None) -> None:
         partitions, asked = (PARTITIONS, ("person_id", "known_from")) if name in TABLES else ((), ("batch",))
@@ -387,11 +393,6 @@ def _reopened(folder: Path, buckets: int, batches: int, digest: str, until: int 
         )
         raise NotReadyError(message)
     return history
-
-
-def digest_of(fingerprints: Iterable[str]) -> str:
-    """SHA-256 of the fingerprints of batches, in their order: two histories that share it were told the same."""
-    return sha256("\n".join(fingerprints).encode()).hexdigest()
 
 
 def _fingerprints(ledger: pd.DataFrame) -> set[tuple[str, str]]:
