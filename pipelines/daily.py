@@ -149,4 +149,5 @@ def _stamp(service: Service, data_as_of: datetime, as_of: datetime, version: str
         feed_ages=tuple(feed_ages(service, as_of).items()),
         notes=notes,
         active_days=service.config.caseload.active_days,
+        good_until=service.config.lists.good_until,
     )

@@ -220,6 +220,8 @@ def _plain(stamp: Stamp) -> dict[str, Any]:
     times = {
         "as_of": stamp.as_of.astimezone(UTC).isoformat(),
         "data_as_of": stamp.data_as_of.astimezone(UTC).isoformat(),
+        "good_until": stamp.good_until.isoformat(),
+        "valid_until": stamp.valid_until.astimezone(UTC).isoformat(),
     }
     return asdict(stamp) | times | {"feed_ages": ages}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from features.errors import ConfigError, MinusNineError
+from features.errors import ConfigError, MinusNineError, ReplayError
 from features.windows import cut
 from pipelines import daily as days
 from pipelines import ingesting, releasing, training
@@ -27,9 +27,12 @@ from pipelines.storage import told_plainly
 from pipelines.training import Trained
 
 if TYPE_CHECKING:
+    from pipelines.backfilling import Filled
     from pipelines.backtest import Backtest
     from pipelines.promotion import Decision
     from pipelines.proving import Proof
+    from pipelines.replay import Replayed
+    from pipelines.status import Status
 
 Tell = Callable[[str], None]
 
@@ -188,6 +191,57 @@ def daily(
         with _timed(seconds, "scoring"):
             scored = doing.score(config, as_of, tell)
         return doing.publish(config, scored, now, replacing, seconds)
+
+
+def backfill(config: ServiceConfig, first: date, last: date, now: datetime, tell: Tell) -> "list[Filled]":
+    """The lists of every day from `first` to `last` that has none, in order, as they would have been."""
+    from pipelines import backfilling
+
+    cuts = [as_of_day(config, day) for day in _days(first, last)]
+    refuse_future(cuts[-1], now)
+    with one_run(config):
+        service = Service(config)
+        releasing.finish_all(service)
+        take_up(config, now, tell)
+        return list(backfilling.backfill(service, cuts, now, tell))
+
+
+def replay(config: ServiceConfig, first: date, last: date, tell: Tell) -> "list[Replayed]":
+    """Every published day from `first` to `last` made again, and held against what was published. ReplayError where
+    there is none, or one cannot be made again."""
+    from pipelines.replay import replay as again
+    from pipelines.runs import published
+
+    service = Service(config)
+    days = [run.day for run in published(service.workspace) if first.isoformat() <= run.day <= last.isoformat()]
+    if not days:
+        message = f"A replay needs lists that stand, with their record; there are none from {first} to {last}."
+        raise ReplayError(message + " Name other days.")
+    return [again(service, day, lambda words, day=day: tell(f"{day}: {words}")) for day in days]  # type: ignore[misc]
+
+
+def status(config: ServiceConfig, at: datetime) -> "Status":
+    """What state the lists are in at a moment."""
+    from pipelines.status import status as state_at
+
+    return state_at(Service(config), days.local_day(config, newest_cut(config, at)), at)
+
+
+def prune_exposures(config: ServiceConfig, now: datetime) -> int:
+    """Remove from the exposure log what is older than `exposure.keep_days`; how many rows went."""
+    if config.exposure.keep_days is None:
+        message = "exposure.keep_days must say how long the exposure log is kept; it does not. Set it to prune."
+        raise ConfigError(message)
+    service = Service(config)
+    with told_plainly(service.workspace.root):
+        return service.exposures.prune(now - timedelta(days=config.exposure.keep_days), now)
+
+
+def _days(first: date, last: date) -> list[date]:
+    if last < first:
+        message = f"--to must not come before --from; it is {last}, and --from is {first}. Change one of them."
+        raise ConfigError(message)
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
 
 
 @contextmanager
