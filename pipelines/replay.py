@@ -111,7 +111,8 @@ def _bundle(service: Service, run: Run) -> Bundle:
 def _same_history(service: Service, run: Run) -> bool:
     """Whether the history begins with the extracts that it held then, in their order."""
     told = run.told["history"]
-    return digest_of(service.history.ledger()["fingerprint"].head(int(told["batches"]))) == told["digest"]
+    held = service.history.ledger()["fingerprint"].head(int(told["batches"]))
+    return digest_of(held) == str(told["digest"])
 
 
 def _as_configured(config: ServiceConfig, told: Mapping[str, Any]) -> ServiceConfig:

@@ -41,6 +41,7 @@ def quarter(trained, tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_every_day_of_a_quarter_is_filled_in_and_comes_out_again(quarter):
     config, first, last, now = quarter
     too_soon = first - timedelta(days=1)
