@@ -184,13 +184,14 @@ def daily(
         service = Service(config)
         if not replacing and (found := releasing.standing(service, as_of)) is not None:
             return found
-        releasing.finish_all(service)
         seconds: dict[str, float] = {}
         with _timed(seconds, "ingesting"):
             doing.take_up(config, now, tell)
         with _timed(seconds, "scoring"):
             scored = doing.score(config, as_of, tell)
-        return doing.publish(config, scored, now, replacing, seconds)
+        day = doing.publish(config, scored, now, replacing, seconds)
+        releasing.finish_all(service)
+        return day
 
 
 def backfill(config: ServiceConfig, first: date, last: date, now: datetime, tell: Tell) -> "list[Filled]":

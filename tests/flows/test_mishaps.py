@@ -256,6 +256,19 @@ def test_a_day_that_is_replaced_keeps_its_record_and_its_exposures(eve, tmp_path
     assert sorted(path.name for path in (config.workspace / "runs" / day).iterdir()) == ["1", "2"]
 
 
+def test_what_an_earlier_day_left_unlogged_is_logged_by_the_next(eve, tmp_path):
+    config, as_of = copy_of(eve[0], tmp_path), eve[1]
+    service, yesterday = Service(config), (as_of - timedelta(days=1)).date().isoformat()
+    before = service.exposures.listed()
+    (config.workspace / "runs" / yesterday / "1" / "settled.json").unlink()
+    (config.workspace / "exposure" / "exposure.sqlite").unlink()
+    steps.daily(config, as_of, as_of, quiet)
+    after = service.exposures.listed()
+    pd.testing.assert_frame_equal(after[after["as_of"] < pd.Timestamp(as_of)], before)
+    assert after["as_of"].nunique() == 2
+    assert (config.workspace / "runs" / yesterday / "1" / "settled.json").is_file()
+
+
 def failing(times, error):
     """Something to be read that fails so often at first."""
     left = [error] * times
