@@ -43,11 +43,11 @@ class Service:
     def catalogue_text(self) -> str:
         return self.own_catalogue or self.config.read(self.config.features)
 
-    @property
+    @cached_property
     def history(self) -> History:
         return History(self.workspace.history, self.config.buckets)
 
-    @property
+    @cached_property
     def identities(self) -> Identities:
         return Identities(self.workspace.identity)
 

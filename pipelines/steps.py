@@ -117,8 +117,9 @@ def daily(config: ServiceConfig, as_of: datetime, now: datetime, tell: Tell, rep
     """Ingest, score and publish; where that fails, mark older lists that stand as stale."""
     refuse_future(as_of, now)
     with or_marked_stale(config, as_of):
-        ingest(config, now, tell)
-        return publish(config, score(config, as_of, tell), replace)
+        service = Service(config)  # one for all three, so that what is open stays open
+        ingesting.ingest(service, now, tell)
+        return days.publish(service, days.score(service, as_of, tell), replace)
 
 
 def as_of_day(config: ServiceConfig, day: date) -> datetime:
