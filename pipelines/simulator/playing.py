@@ -1,6 +1,7 @@
 """A world whose days come one by one, so that teams can act on the lists that were made of the days before."""
 
 import csv
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,10 @@ def end_play(play: Play) -> None:
     nobody = np.zeros(0, dtype=np.int64)
     for _ in range(HORIZON_DAYS):
         live(play.life, nobody)
-    write_truth(make_records(play.life), play.folder / "truth")
+    aside = play.folder.with_name(f".{play.folder.name}.truth")
+    shutil.rmtree(aside, ignore_errors=True)
+    write_truth(make_records(play.life), aside)
+    aside.rename(play.folder / "truth")
 
 
 def _write_next(config: SimulatorConfig, life: Life, folder: Path, number: int) -> list[str]:
