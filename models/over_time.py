@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.table import KEYS
 from models.bundle import Bundle
 from models.listings import SETTLED
 from models.metrics import auroc, top_of_groups
@@ -78,17 +79,21 @@ def ranked(labels: npt.ArrayLike, risks: npt.ArrayLike, people: npt.ArrayLike, d
     return auroc(label, risk), interval.low, interval.high
 
 
-def beside(bundles: Mapping[str, Bundle], rows: pd.DataFrame, key: bytes, draws: Resampling) -> pd.DataFrame:
+def beside(
+    bundles: Mapping[str, Bundle], frame: pd.DataFrame, known: pd.DataFrame, key: bytes, draws: Resampling
+) -> pd.DataFrame:
     """model, measure, value, low, high of several models on the same rows.
 
-    rows: features, with label (of usable rows) and p9_untreated. auroc; and of the `TOP_SHARE` of each cut that the
-    model puts highest: top_ppv, top_untreated (mean true risk had nobody helped), top_predicted (mean of the model's
-    own risks) and top_over_untreated, the one over the other.
+    frame: features of usable rows; known: their label and p9_untreated, row for row. key: breaks ties.
+
+    auroc; and of the `TOP_SHARE` of each cut that the model puts highest: top_ppv, top_untreated (mean true risk had
+    nobody helped), top_predicted (mean of the model's own risks) and top_over_untreated, the one over the other.
     """
+    rows = frame[list(KEYS)].assign(label=known["label"].to_numpy(), p9_untreated=known["p9_untreated"].to_numpy())
     found = [
         (name, measure, *figure)
         for name, bundle in bundles.items()
-        for measure, figure in _at_the_top(bundle.score(rows), rows, key, draws).items()
+        for measure, figure in _at_the_top(bundle.score(frame), rows, key, draws).items()
     ]
     return pd.DataFrame(found, columns=["model", "measure", "value", "low", "high"])
 

@@ -51,12 +51,13 @@ class Plan:
     def config(self, arm: str) -> ServiceConfig:
         """An arm's service. Where nobody acts, and before anybody does, the reach of help is 0."""
         config = self.configured(self.folder / arm.replace(" ", "-"))
-        days = steps.simulated_world(config).days + self.days
-        size = {"places": self.places, "days": days, "daily_drops": self.days, "truth_days": self.days}
-        world = {**config.simulator, **size}
+        world = steps.simulated_world(config)
+        size = {"places": self.places, "days": world.days + self.days, "daily_drops": self.days}
+        size["truth_days"] = max(self.days, world.truth_days)
+        changed = {**config.simulator, **size}
         if arm != TEAMS:
-            world["interventions"] = {**config.simulator.get("interventions", {}), "reach": 0.0}
-        return config.model_copy(update={"simulator": world, "buckets": BUCKETS})
+            changed["interventions"] = {**config.simulator.get("interventions", {}), "reach": 0.0}
+        return config.model_copy(update={"simulator": changed, "buckets": BUCKETS})
 
 
 @dataclass(frozen=True)
@@ -164,11 +165,14 @@ def retrained(arms: dict[str, Arm], days: int, tell: Tell) -> pd.DataFrame:
         bundles[f"learned where {name}"] = fitted(service, data, arm.as_of, tell)[0]
         rows[name] = _last_days(data, truth(service, RISKS))
     key = arms[NOBODY].service.workspace.key()
-    return pd.concat([beside(bundles, of, key, DRAWS).assign(arm=name) for name, of in rows.items()], ignore_index=True)
+    return pd.concat(
+        [beside(bundles, *of, key, DRAWS).assign(arm=name) for name, of in rows.items()], ignore_index=True
+    )
 
 
-def _last_days(data: Dataset, true: pd.DataFrame) -> pd.DataFrame:
-    """The usable rows of the test block whose truth is known: features, label and risks."""
-    usable = ((data.parts == TEST) & (data.labels["state"] == "usable")).to_numpy()
-    rows = data.frame[usable].assign(label=data.labels.loc[usable, "label"])
-    return rows.merge(true, on=list(KEYS))
+def _last_days(data: Dataset, true: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The usable rows of the test block whose truth is known: their features, and their labels and risks."""
+    known = data.labels.merge(true, on=list(KEYS), how="left", validate="1:1")
+    usable = (known["state"] == "usable") & known["p9"].notna()
+    told = usable.to_numpy() & (data.parts == TEST).to_numpy()
+    return data.frame[told].reset_index(drop=True), known[told].reset_index(drop=True)
