@@ -101,8 +101,8 @@ def _known(rows: pd.DataFrame, service: Service) -> pd.DataFrame:
     """Rows of the truth by the pseudonyms of their people; those whom no extract has named are left out."""
     links = service.identities.links().to_pandas()
     person = dict(zip(links["alias"].str.rsplit(":", n=1).str[-1], links["person_id"], strict=True))
-    known = rows.assign(person_id=rows["local_patient_id"].map(person)).dropna(subset=["person_id"])
-    return known.astype({"person_id": "int64"})
+    known = rows[rows["local_patient_id"].isin(person)]  # first, since a null would make floats of the pseudonyms
+    return known.assign(person_id=known["local_patient_id"].map(person).astype("int64"))
 
 
 def with_truth(data: Dataset, true: pd.DataFrame) -> Dataset:
