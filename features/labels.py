@@ -138,14 +138,20 @@ def label(
     keyed["who"] = _followed(keyed["person_id"], merges)
     deaths = deaths.assign(person_id=_followed(deaths["person_id"], merges))
     ends = window_starts(keyed["as_of"], [-HORIZON_DAYS], zone).rename(columns={f"start_{-HORIZON_DAYS}": "until"})
+    # Joined by order in time: a join on two inequalities would go through all pairs of a million rows.
     sql = """
-        select k.row, min(s.admitted_at) filter (where s.emergency and s.admitted_at >= k.as_of) as admitted_at,
-               coalesce(bool_or(s.admitted_at < k.as_of), false) as inside, min(d.died_at) as died_at
+        with emergencies as (select * from spells where emergency),
+        begun as (select person_id, admitted_at,
+                         max(discharged_at) over (partition by person_id order by admitted_at) as inside_until
+                  from spells)
+        select k.row, case when s.admitted_at < e.until then s.admitted_at end as admitted_at,
+               coalesce(b.inside_until > k.as_of, false) as inside,
+               case when d.died_at < e.until then d.died_at end as died_at
         from keyed k join ends e using (as_of)
-        left join spells s on s.person_id = k.who and s.admitted_at < e.until
-             and (s.discharged_at > k.as_of or s.admitted_at >= k.as_of)
-        left join deaths d on d.person_id = k.who and d.died_at >= k.as_of and d.died_at < e.until
-        group by k.row order by k.row"""
+        asof left join emergencies s on s.person_id = k.who and s.admitted_at >= k.as_of
+        asof left join begun b on b.person_id = k.who and b.admitted_at < k.as_of
+        asof left join deaths d on d.person_id = k.who and d.died_at >= k.as_of
+        order by k.row"""
     found = query(sql, keyed=keyed, ends=ends, spells=spells, deaths=deaths).to_pandas()
     until = keyed[["as_of"]].merge(ends, on="as_of", how="left")["until"]
     immature = until + pd.Timedelta(days=lag_days) > pd.Timestamp(matured_at)
