@@ -101,13 +101,13 @@ def play_arm(plan: Plan, name: str, tell: Tell) -> None:
         return
     if not config.workspace.exists():
         _begin(plan, config.workspace, tell)
-    play_on(config, lambda said: tell(f"{name}: {said}"))
+    play_on(config, _named(tell, name))
 
 
 def _begin(plan: Plan, workspace: Path, tell: Tell) -> None:
     """The start, made where there is none, copied to an arm's workspace."""
     start = plan.config(START)
-    make_ready(start, lambda said: tell(f"{START}: {said}"))
+    make_ready(start, _named(tell, START))
     aside = workspace.with_name(f".{workspace.name}")
     shutil.rmtree(aside, ignore_errors=True)
     shutil.copytree(start.workspace, aside, symlinks=True, ignore=shutil.ignore_patterns("extracts"))
@@ -161,13 +161,17 @@ def retrained(arms: dict[str, Arm], days: int, tell: Tell) -> pd.DataFrame:
     for name, arm in arms.items():
         periods = arm.config.periods.model_copy(update={"history_days": days})
         service = Service(arm.config.model_copy(update={"periods": periods}))
-        data = rows_for(service, arm.as_of, lambda said, name=name: tell(f"learning where {name}: {said}"))  # type: ignore[misc]
+        data = rows_for(service, arm.as_of, _named(tell, f"learning where {name}"))
         bundles[f"learned where {name}"] = fitted(service, data, arm.as_of, tell)[0]
         rows[name] = _last_days(data, truth(service, RISKS))
     key = arms[NOBODY].service.workspace.key()
     return pd.concat(
         [beside(bundles, *of, key, DRAWS).assign(arm=name) for name, of in rows.items()], ignore_index=True
     )
+
+
+def _named(tell: Tell, what: str) -> Tell:
+    return lambda said: tell(f"{what}: {said}")
 
 
 def _last_days(data: Dataset, true: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
