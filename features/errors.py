@@ -54,6 +54,24 @@ class RefusedError(MinusNineError):
     exit_code = 9
 
 
+class BusyError(MinusNineError):
+    """Another run is at work in the workspace; this one did nothing."""
+
+    exit_code = 10
+
+
+class StorageError(MinusNineError):
+    """A disk, a folder or a database cannot be written to; what was visible before still is, and nothing half-done."""
+
+    exit_code = 11
+
+
+class ReplayError(MinusNineError):
+    """What was published cannot be made again, or comes out otherwise."""
+
+    exit_code = 12
+
+
 class RemoteError(Exception):
     """A fault in another process that has no sentence of its own. Its text is the original's `place_of`."""
 

@@ -2,19 +2,29 @@
 
 import getpass
 import os
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from features.errors import ConfigError, MinusNineError, place_of
-from pipelines.config import ServiceConfig, load_config
+from pipelines.cli_operations import operations
+from pipelines.console import (
+    DEFAULT_CONFIG,
+    LOG_VARIABLE,
+    AsOfOption,
+    ConfigOption,
+    WorkspaceOption,
+    chosen_cut,
+    complain,
+    now,
+    opened,
+    out,
+    telling,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from models.gate import Line
@@ -23,20 +33,26 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Each morning: who on a community team's caseload is likely to need an emergency admission in nine days.",
 )
 worlds = typer.Typer(no_args_is_help=True, help="The simulated world: check it, or play it through day by day.")
+app.add_typer(operations)
 app.add_typer(worlds, name="world")
-out, err = Console(highlight=False), Console(stderr=True, highlight=False)
 
-ConfigOption = Annotated[Path, typer.Option("--config", help="The service's configuration (YAML).")]
-WorkspaceOption = Annotated[Path | None, typer.Option("--workspace", help="Used in place of the configuration's own.")]
-AsOfOption = Annotated[
-    str | None, typer.Option("--as-of", help="The day of the list, as 2026-01-12 (default: newest).")
-]
 TRACEBACK_VARIABLE = "MINUSNINE_TRACEBACK"
 UNFORESEEN = 70
-DEFAULT_CONFIG = Path("configs/simulated.yaml")
+
+
+@app.callback()
+def options(
+    log: Annotated[
+        str, typer.Option(envvar=LOG_VARIABLE, help="How progress and errors are told: text or json.")
+    ] = "text",
+) -> None:
+    """Each morning: who on a community team's caseload is likely to need an emergency admission in nine days."""
+    if log not in ("text", "json"):
+        message = f"--log must be text or json; it is {log}. Choose one."
+        raise ConfigError(message)
+    write_json(log == "json")
 
 
 def main() -> None:
@@ -44,12 +60,12 @@ def main() -> None:
     try:
         app()
     except MinusNineError as error:
-        err.print(f"minusnine: {error}", style="bold red", markup=False, soft_wrap=True)
+        complain(" ".join([str(error), *getattr(error, "__notes__", ())]), error.exit_code)
         raise SystemExit(error.exit_code) from None
     except Exception as error:
         if os.environ.get(TRACEBACK_VARIABLE):
             raise
-        err.print(f"minusnine: {unforeseen(error)}", style="bold red", markup=False, soft_wrap=True)
+        complain(unforeseen(error), UNFORESEEN)
         raise SystemExit(UNFORESEEN) from None
 
 
@@ -61,57 +77,12 @@ def unforeseen(error: Exception) -> str:
     )
 
 
-@contextmanager
-def telling(what: str) -> Iterator[Callable[[str], None]]:
-    """A line that says what is being done and for how long, and at the end how long it took."""
-    start = time.perf_counter()
-    live = err.is_terminal
-    with err.status(what) as status:
-
-        def tell(words: str) -> None:
-            line = f"{what}: {words} ({time.perf_counter() - start:.0f} s)"
-            status.update(line) if live else err.print(line, markup=False, soft_wrap=True)
-
-        if not live:
-            err.print(f"{what} ...", markup=False)
-        yield tell
-    err.print(f"{what}: done in {time.perf_counter() - start:.1f} s", markup=False, style="green")
-
-
-def opened(config: Path, workspace: Path | None) -> ServiceConfig:
-    """The configuration, with matplotlib told to keep its font list in the workspace too."""
-    loaded = load_config(config, workspace)
-    os.environ.setdefault("MPLCONFIGDIR", str(loaded.workspace / "cache"))
-    return loaded
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
 def user() -> str:
     """The name of whoever runs this; ConfigError where the system has none."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
         message = "--by must name who decides; the system has no name for the user. Give a name or a role."
-        raise ConfigError(message) from None
-
-
-def chosen_cut(config: ServiceConfig, as_of: str | None) -> datetime:
-    """The cut asked for, or the newest: of a simulated trust, the one its last drop was made for."""
-    from pipelines import steps
-
-    if as_of is None:
-        return (
-            steps.as_of_day(config, steps.simulated_last_day(config))
-            if config.simulated
-            else steps.newest_cut(config, now())
-        )
-    try:
-        return steps.as_of_day(config, date.fromisoformat(as_of))
-    except ValueError:
-        message = "--as-of must be a day such as 2026-01-12; it is not. Give year, month and day."
         raise ConfigError(message) from None
 
 
@@ -223,25 +194,6 @@ def backtest(
 
 
 @app.command()
-def daily(
-    config: ConfigOption = DEFAULT_CONFIG,
-    as_of: AsOfOption = None,
-    workspace: WorkspaceOption = None,
-    replace: Annotated[bool, typer.Option(help="Publish in place of other lists that stand for this day.")] = False,
-) -> None:
-    """Ingest what is new, score every caseload at the cut, and publish each team's list."""
-    loaded = opened(config, workspace)
-    from pipelines import steps
-    from pipelines.daily import Day
-
-    with telling("Daily run") as tell:
-        day: Day = steps.daily(loaded, chosen_cut(loaded, as_of), now(), tell, replace)
-    changed = "published" if day.published.changed else "stood already, unchanged"
-    out.print(f"{day.published.teams} lists with {day.published.listed} people {changed}:")
-    out.print(f"  {day.published.folder / 'index.html'}", soft_wrap=True)
-
-
-@app.command()
 def demo(config: ConfigOption = DEFAULT_CONFIG, workspace: WorkspaceOption = None) -> None:
     """The whole job on a simulated trust, run by Prefect and tracked in MLflow."""
     from pipelines.demo import run_demo
@@ -303,6 +255,7 @@ def play_year(
 ) -> None:
     """Play a year through the daily path twice, with teams acting on the lists and not; goes on where it stopped."""
     loaded = opened(config, workspace)
+    from pipelines.config import load_config
     from pipelines.year import Plan, year
 
     plan = Plan(partial(load_config, config), loaded.workspace / "year", places, days)

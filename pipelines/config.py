@@ -83,12 +83,24 @@ class RuleTermConfig(_Section):
 
 
 class ListsConfig(_Section):
-    """How many people a team can look at in a day: `share` of its caseload, at least `least`, or set by team."""
+    """How many people a team can look at in a day: `share` of its caseload, at least `least`, or set by team.
+
+    good_until: the wall-clock time of the next morning from which a list is out of date.
+    """
 
     share: float = Field(default=0.05, gt=0, le=1)
     least: int = Field(default=5, ge=1)
     by_team: dict[str, PositiveInt] = Field(default_factory=dict)
     team_names: dict[str, str] = Field(default_factory=dict)
+    good_until: time = time(8, 0)
+
+
+class ExposureConfig(_Section):
+    """url: of the database that logs who was on which list ($NAME in it comes from the environment); by default SQLite
+    in the workspace. keep_days: how long, before `minusnine exposure prune` may remove it; null for ever."""
+
+    url: str = ""
+    keep_days: PositiveInt | None = None
 
 
 class EvidenceConfig(_Section):
@@ -142,6 +154,7 @@ class ServiceConfig(_Section):
     tuning: TuneConfig = TuneConfig()
     promotion: GateConfig = GateConfig()
     lists: ListsConfig = ListsConfig()
+    exposure: ExposureConfig = ExposureConfig()
     evidence: EvidenceConfig = EvidenceConfig()
     rules: dict[str, list[RuleTermConfig]] = Field(default_factory=dict)
     simulator: dict[str, Any] = Field(default_factory=dict)

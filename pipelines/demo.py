@@ -14,7 +14,7 @@ from rich.console import Console
 from features.errors import ConfigError
 from pipelines import steps
 from pipelines.config import ServiceConfig
-from pipelines.daily import list_pages
+from pipelines.releasing import list_pages
 from pipelines.workspace import Workspace
 
 MARK = ".demo"

@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from features.errors import MinusNineError
 from pipelines.config import ServiceConfig
-from pipelines.daily import feed_ages, late_feeds
+from pipelines.feeds import feed_ages, late_feeds
 from pipelines.mapping import map_buckets
 from pipelines.service import Service
 from pipelines.store import History

@@ -56,3 +56,8 @@ def _look(extract: Path, told: str) -> tuple[str, float]:
     seen = [[path, s.st_size, s.st_ino, s.st_mtime_ns, s.st_ctime_ns] for path, s in stats]
     key = sha256(json.dumps([told, seen]).encode()).hexdigest()
     return key, max((max(s.st_mtime, s.st_ctime) for _, s in stats), default=0.0)
+
+
+def digest_of(fingerprints: Iterable[str]) -> str:
+    """SHA-256 of the fingerprints of batches, in their order: two histories that share it were told the same."""
+    return sha256("\n".join(fingerprints).encode()).hexdigest()

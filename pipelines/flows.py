@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -25,10 +26,10 @@ from prefect.settings import PREFECT_API_URL
 from features.errors import ConfigError, MinusNineError
 from pipelines import mapping, steps
 from pipelines.config import RunConfig, load_config
-from pipelines.daily import Day
 from pipelines.evidence import Evidence
 from pipelines.ingesting import IngestResult
 from pipelines.mapping import Mapper
+from pipelines.releasing import Day
 from pipelines.training import Trained
 
 P = ParamSpec("P")
@@ -56,6 +57,7 @@ def _task(step: Callable[P, R], retries: int = 0, name: str = "") -> Callable[P,
 
 
 ingest_task = _task(steps.ingest, retries=2)
+take_up_task = _task(steps.take_up, retries=2, name="ingest")
 train_task = _task(steps.train)
 evaluate_task = _task(steps.evaluate)
 score_task = _task(steps.score, retries=2)
@@ -115,13 +117,11 @@ def train(config: str, as_of: datetime, workspace: str | None = None) -> Trained
 
 
 @flow(name="daily", persist_result=False)
-def daily(config: str, as_of: datetime, now: datetime, workspace: str | None = None) -> Day:
-    """Ingest, score, publish; where that fails, mark the lists that stand as stale."""
+def daily(config: str, as_of: datetime, now: datetime, workspace: str | None = None, replacing: bool = False) -> Day:
+    """Ingest, score, publish; where that fails, mark the lists that stand as stale. A published day stays as it is."""
     loaded = load_config(Path(config), Path(workspace) if workspace else None)
-    steps.refuse_future(as_of, now)
-    with steps.or_marked_stale(loaded, as_of):
-        ingest_task(loaded, now, progress.tell)
-        day = publish_task(loaded, score_task(loaded, as_of, progress.tell, opened))
+    doing = steps.Doing(take_up_task, partial(score_task, opened=opened), publish_task)
+    day = steps.daily(loaded, as_of, now, progress.tell, replacing, doing)
     create_markdown_artifact(f"{day.published.teams} lists, {day.published.listed} people listed")
     return day
 

@@ -1,14 +1,19 @@
 """The ingest step: every new extract of every source into the history, with a report of what became of the rows."""
 
-from collections.abc import Callable, Iterator, Mapping
+import errno
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 import pyarrow as pa
 
 from features.batch import ACCOUNT_COLUMNS, Batch
+from features.errors import SourceError
 from features.sources.read import read_batch
 from pipelines.fingerprints import Fingerprints
 from pipelines.pages import quality_page
@@ -18,7 +23,17 @@ from pipelines.store import Ingested
 from pipelines.workspace import pseudonyms
 
 Tell = Callable[[str], None]
+R = TypeVar("R")
+PAUSES = (1.0, 5.0, 25.0)
+"""Seconds before each further try at reading a source."""
+PASSING = {
+    *(errno.EIO, errno.EAGAIN, errno.EBUSY, errno.ETIMEDOUT, errno.ESTALE, errno.ENOTCONN, errno.ECONNRESET),
+    *(errno.ECONNABORTED, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH, errno.ENETRESET),
+}
+"""Faults of a disk or a network that may be gone in a moment."""
+LASTING = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP}
 OUTDATED = "left out: an extract that tells of a later time had spoken of the row"
+GONE = "deleted from the history: the extract is complete for its period and leaves the row out"
 CAPTIONS = {
     "files": "Rows read, kept, rejected and unused, by file",
     "reasons": "Why rows were rejected, unused or changed",
@@ -51,7 +66,7 @@ def ingest(service: Service, now: datetime, tell: Tell) -> IngestResult:
     remembered = Fingerprints(service.workspace.fingerprints)
     try:
         for name in service.config.sources:
-            for path, found in _fingerprinted(service, name, remembered):
+            for path, found in steadily(name, partial(_fingerprinted, service, name, remembered), tell):
                 if (name, found) in held:
                     done.append(Ingested(name, path.name, {}, already=True))
                 else:
@@ -64,50 +79,83 @@ def ingest(service: Service, now: datetime, tell: Tell) -> IngestResult:
     return IngestResult(tuple(done), int(rows.get("kept", 0)), int(rows.get("rejected", 0)), report)
 
 
-def _fingerprinted(service: Service, name: str, remembered: Fingerprints) -> Iterator[tuple[Path, str]]:
+def _fingerprinted(service: Service, name: str, remembered: Fingerprints) -> list[tuple[Path, str]]:
     """A source's extracts with their fingerprints; of what a database would answer there is none before it is asked."""
     source, extracts = service.config.sources[name], service.extracts(name)
     mapping = service.mapping(source) if extracts else None
     if mapping is None or mapping.asks_databases:
-        return ((path, "") for path in extracts)
-    return remembered.of(extracts, mapping, source.zone or service.config.zone)
+        return [(path, "") for path in extracts]
+    return list(remembered.of(extracts, mapping, source.zone or service.config.zone))
 
 
 def _take_up(
     service: Service, name: str, path: Path, now: datetime, done: list[Ingested], batches: list[Batch], tell: Tell
 ) -> None:
     tell(f"{name}: {path.name}")
-    batch = read_extract(service, name, path)
+    batch = read_extract(service, name, path, tell)
     if batch.received_at <= now:
         service.identities.keep(batch.fingerprint, batch.identities)
         done.append(service.history.ingest(batch, now))
         service.identities.settle(service.history.fingerprints())
-        batches.append(_counted(batch, done[-1].outdated))
+        batches.append(_counted(batch, done[-1]))
+    else:
+        done.append(Ingested(name, path.name, {}, ahead=True))
+        tell(f"{name}: {path.name} says that it was received after now; it is left for later")
 
 
-def _counted(batch: Batch, outdated: Mapping[str, int]) -> Batch:
+def _counted(batch: Batch, done: Ingested) -> Batch:
     """What the report needs of a batch: its counts and clocks, without the rest of its rows."""
     clocks = {"known_from", "occurred_at", "received_at", "admitted_at", "arrived_at"}
     slim = {name: rows.select([c for c in rows.column_names if c in clocks]) for name, rows in batch.tables.items()}
-    notes = [(batch.name, table, "note", OUTDATED, rows) for table, rows in outdated.items()]
+    kinds = ((OUTDATED, done.outdated), (GONE, done.gone))
+    notes = [(batch.name, table, "note", reason, rows) for reason, found in kinds for table, rows in found.items()]
     account = pd.concat([batch.account, pd.DataFrame(notes, columns=list(ACCOUNT_COLUMNS))]) if notes else batch.account
     return replace(batch, tables=slim, identities=pa.table({}), account=account)
 
 
-def read_extract(service: Service, name: str, path: Path) -> Batch:
+def read_extract(service: Service, name: str, path: Path, tell: Tell) -> Batch:
     """One extract of a source as a batch, people by their pseudonyms."""
     source = service.config.sources[name]
-    key = service.workspace.key()
-    return read_batch(
-        path,
-        service.mapping(source),
-        source=name,
-        pseudonym=lambda identities: pseudonyms(identities, key),
-        zone=source.zone or service.config.zone,
-        known_from=source.known_from,
-        received_at=source.received_at,
-        arrived_at=_arrived_at(path),
-        links=service.identities.links(),
+    key, links = service.workspace.key(), service.identities.links()
+
+    def read() -> Batch:
+        return read_batch(
+            path,
+            service.mapping(source),
+            source=name,
+            pseudonym=lambda identities: pseudonyms(identities, key),
+            zone=source.zone or service.config.zone,
+            known_from=source.known_from,
+            received_at=source.received_at,
+            arrived_at=_arrived_at(path),
+            links=links,
+        )
+
+    return steadily(name, read, tell)
+
+
+def steadily(source: str, read: Callable[[], R], tell: Tell) -> R:
+    """What `read` gives, tried again after a while where a disk or a network fails; SourceError where it goes on to, or
+    where a file may not be read."""
+    for pause in (*PAUSES, None):
+        try:
+            return read()
+        except OSError as error:
+            again = error.errno in PASSING and pause is not None
+            if not again and error.errno not in PASSING | LASTING:
+                raise
+            if not again:
+                raise SourceError(_unread(source, error)) from error
+            tell(f"{source}: cannot be read ({error.strerror}); trying again in {pause:.0f} s")
+            time.sleep(pause or 0)
+    raise AssertionError
+
+
+def _unread(source: str, error: OSError) -> str:
+    tries = f", and {len(PAUSES) + 1} tries gave the same" if error.errno in PASSING else ""
+    return (
+        f"Source '{source}' must be readable; reading an extract of it gave '{error.strerror}'{tries}. See to its "
+        "disk, share or rights, and run again: what came before is in the history."
     )
 
 

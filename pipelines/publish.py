@@ -15,8 +15,8 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, date
 from pathlib import Path
@@ -28,7 +28,7 @@ from features.errors import MinusNineError
 from pipelines.pages import Person, Stamp, Team, csv_text, index_page, list_page, people, team_views, with_notes, words
 from pipelines.pages.people import CHANGES
 
-__all__ = ["LATEST", "MANIFEST", "PublishError", "Published", "Stamp", "hold", "publish"]
+__all__ = ["LATEST", "MANIFEST", "PublishError", "Published", "Stamp", "hold", "publish", "stands"]
 
 MANIFEST = "manifest.json"
 LATEST = "latest"
@@ -64,6 +64,7 @@ def publish(
     *,
     replace: bool = False,
     unlisted: Mapping[str, int] | None = None,
+    around: Callable[[Path, str], AbstractContextManager[object]] = lambda _folder, _digest: nullcontext(),
 ) -> Published:
     """Writes every team's list for the local day of `stamp.as_of` under `folder`, and points `latest` at the newest.
 
@@ -73,6 +74,8 @@ def publish(
     teams: team_id, name, caseload, capacity and, if known, excluded_<reason> counts; each gets a page, those
     with nobody in `ranked` too.
     unlisted: by reason, how many people with an open referral no team's list can show; told on the index.
+    around: given a finished version's folder and digest, it is entered before the lists are switched to that version
+    and left after; where it fails nothing is switched.
     Raises PublishError, with nothing changed, where the inputs do not fit together, what was written does not read
     back, or the day already has other lists and `replace` is False.
     """
@@ -87,9 +90,23 @@ def publish(
         if changed:
             version = _write(files, folder, stamp.date)
             _check(version, lists)
-            _switch(day, Path(VERSIONS, version.name))
+            with around(version, digest):
+                _switch(day, Path(VERSIONS, version.name))
         _point_latest(folder, stamp.date)
     return Published(day, changed, len(lists), listed, digest)
+
+
+def stands(folder: Path, day: str) -> bool:
+    """Whether whole lists stand for the day (an ISO date). Where a run that was killed left `latest` behind them, it is
+    put right."""
+    link, latest = folder / day, folder / LATEST
+    if not (link / MANIFEST).is_file():
+        return False
+    with _alone(folder):
+        if _damaged(link):
+            return False
+        _point_latest(folder, day, keep_mark=latest.exists() and _origin(latest) == _origin(link))
+    return True
 
 
 def hold(folder: Path, note: str, day: str) -> bool:
@@ -126,7 +143,13 @@ def _marked(standing: Path, manifest: dict[str, Any], held: dict[str, str]) -> d
         if p.endswith(".html")
     }
     hashes = {path: _hash(content) for path, content in files.items()}
-    return files | {MANIFEST: _json(manifest | {"held": held, "files": hashes})}
+    return files | {MANIFEST: _json(manifest | {"held": held, "of": _origin(standing), "files": hashes})}
+
+
+def _origin(version: Path) -> str:
+    """The digest of a publication; of a marked copy, that of what it is a copy of."""
+    manifest = (version / MANIFEST).read_bytes()
+    return str(json.loads(manifest).get("of") or _hash(manifest))
 
 
 def _refuse_misfits(ranked: pd.DataFrame, identities: pd.DataFrame, teams: pd.DataFrame, stamp: Stamp) -> None:
@@ -197,6 +220,8 @@ def _plain(stamp: Stamp) -> dict[str, Any]:
     times = {
         "as_of": stamp.as_of.astimezone(UTC).isoformat(),
         "data_as_of": stamp.data_as_of.astimezone(UTC).isoformat(),
+        "good_until": stamp.good_until.isoformat(),
+        "valid_until": stamp.valid_until.astimezone(UTC).isoformat(),
     }
     return asdict(stamp) | times | {"feed_ages": ages}
 
@@ -299,14 +324,14 @@ def _switch(link: Path, target: Path) -> None:
     fresh.replace(link)
 
 
-def _point_latest(folder: Path, day: str) -> None:
+def _point_latest(folder: Path, day: str, keep_mark: bool = False) -> None:
     """Points `latest` at `day` unless it leads to a later one: filling in an old day must not take a team back.
 
-    Where it leads to a marked copy of `day`, it comes back to the day itself.
+    Where it leads to a marked copy of `day`, it comes back to the day itself, unless `keep_mark`.
     """
     latest = folder / LATEST
     standing = _day_of(latest) if latest.exists() else ""
-    if standing < day or (standing == day and latest.readlink() != Path(day)):
+    if standing < day or (standing == day and not keep_mark and latest.readlink() != Path(day)):
         _switch(latest, Path(day))
 
 

@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from features.catalogue import Catalogue, load_catalogue
 from features.errors import SourceError
@@ -14,18 +15,22 @@ from pipelines.mapping import Mapper, Opened, opened
 from pipelines.store import History
 from pipelines.workspace import Workspace
 
+if TYPE_CHECKING:
+    from pipelines.exposure import Exposures
+
 
 @dataclass(frozen=True)
 class Service:
     """What the steps work with. Opening one reads nothing but what it is asked for.
 
     opened: how those who work on the buckets are called together. own_catalogue: the text of a catalogue to use in
-    place of the configuration's, as a model's own.
+    place of the configuration's, as a model's own. batches: use the history as it was after so many.
     """
 
     config: ServiceConfig
     opened: Opened = opened
     own_catalogue: str = ""
+    batches: int | None = None
 
     def workers(self) -> AbstractContextManager[Mapper]:
         """Those whom the configuration names, for as long as the work on the buckets lasts."""
@@ -45,7 +50,13 @@ class Service:
 
     @cached_property
     def history(self) -> History:
-        return History(self.workspace.history, self.config.buckets)
+        return History(self.workspace.history, self.config.buckets, self.batches)
+
+    @property
+    def exposures(self) -> "Exposures":
+        from pipelines.exposure import Exposures  # SQLAlchemy takes a while to import: only those who need it wait
+
+        return Exposures(self.config.exposure.url, self.workspace.exposure)
 
     @cached_property
     def identities(self) -> Identities:

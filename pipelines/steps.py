@@ -1,30 +1,38 @@
 """The use cases. The command line and the Prefect flows call these and nothing else; none of them needs a server."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from features.errors import ConfigError, MinusNineError
+from features.errors import ConfigError, MinusNineError, ReplayError
 from features.windows import cut
 from pipelines import daily as days
-from pipelines import ingesting, training
+from pipelines import ingesting, releasing, training
 from pipelines.config import ServiceConfig
-from pipelines.daily import Day, Scored
+from pipelines.daily import Scored
 from pipelines.evidence import Evidence
 from pipelines.ingesting import IngestResult
+from pipelines.locks import alone
 from pipelines.mapping import Opened, opened
+from pipelines.releasing import Day
 from pipelines.service import Service
 from pipelines.simulator import SimulatorConfig, Summary, load_world
 from pipelines.simulator import simulate as make_extracts
+from pipelines.storage import told_plainly
 from pipelines.training import Trained
 
 if TYPE_CHECKING:
+    from pipelines.backfilling import Filled
     from pipelines.backtest import Backtest
     from pipelines.promotion import Decision
     from pipelines.proving import Proof
+    from pipelines.replay import Replayed
+    from pipelines.status import Status
 
 Tell = Callable[[str], None]
 
@@ -37,8 +45,19 @@ def simulate(config: ServiceConfig, tell: Tell) -> Summary:
 
 
 def ingest(config: ServiceConfig, now: datetime, tell: Tell) -> IngestResult:
-    """Every new extract into the history."""
+    """Every new extract into the history. Where a run is at work there, it waits."""
+    with told_plainly(Service(config).workspace.root), ingesting_alone(config):
+        return take_up(config, now, tell)
+
+
+def take_up(config: ServiceConfig, now: datetime, tell: Tell) -> IngestResult:
+    """Every new extract into the history, for whoever sees to it that nobody else does so meanwhile."""
     return ingesting.ingest(Service(config), now, tell)
+
+
+def ingesting_alone(config: ServiceConfig) -> AbstractContextManager[None]:
+    """Two who ingest would each take what the other has put aside for what a killed run left."""
+    return alone(Service(config).workspace.root / ".ingest.lock", "ingestion", waits=True)
 
 
 def train(config: ServiceConfig, as_of: datetime, tell: Tell, opened: Opened = opened) -> Trained:
@@ -95,9 +114,24 @@ def score(config: ServiceConfig, as_of: datetime, tell: Tell, opened: Opened = o
     return days.score(Service(config, opened), as_of, tell)
 
 
-def publish(config: ServiceConfig, scored: Scored, replace: bool = False) -> Day:
-    """The lists of `scored`, all of them or none."""
-    return days.publish(Service(config), scored, replace)
+def publish(
+    config: ServiceConfig,
+    scored: Scored,
+    now: datetime,
+    replacing: bool = False,
+    seconds: Mapping[str, float] | None = None,
+) -> Day:
+    """The lists of `scored`, all of them or none, by a run that began at `now`."""
+    return releasing.publish(Service(config), scored, now, replacing, seconds)
+
+
+@dataclass(frozen=True)
+class Doing:
+    """Who does the parts of a day: these functions, or a scheduler's tasks around them."""
+
+    take_up: Callable[[ServiceConfig, datetime, Tell], IngestResult] = take_up
+    score: Callable[[ServiceConfig, datetime, Tell], Scored] = score
+    publish: Callable[..., Day] = publish
 
 
 def refuse_future(as_of: datetime, now: datetime) -> None:
@@ -108,25 +142,121 @@ def refuse_future(as_of: datetime, now: datetime) -> None:
 
 
 @contextmanager
+def one_run(config: ServiceConfig) -> Iterator[None]:
+    """Alone in the workspace, or BusyError; and nobody else ingests meanwhile. A fault of the disk is told plainly."""
+    root = Service(config).workspace.root
+    with told_plainly(root), alone(root / ".run.lock", "daily run", waits=False), ingesting_alone(config):
+        yield
+
+
+@contextmanager
 def or_marked_stale(config: ServiceConfig, as_of: datetime) -> Iterator[None]:
     """Where what is done inside fails, older lists stand and say that they are not this day's, and why."""
     try:
-        yield
+        with told_plainly(Service(config).workspace.root):
+            yield
     except MinusNineError as error:
-        days.mark_stale(Service(config), as_of, str(error))
+        _mark(config, as_of, error, str(error))
         raise
-    except Exception:
-        days.mark_stale(Service(config), as_of, "something went wrong that operations have to look at.")
+    except Exception as error:
+        _mark(config, as_of, error, "something went wrong that operations have to look at.")
         raise
 
 
-def daily(config: ServiceConfig, as_of: datetime, now: datetime, tell: Tell, replace: bool = False) -> Day:
-    """Ingest, score and publish; where that fails, mark older lists that stand as stale."""
+def _mark(config: ServiceConfig, as_of: datetime, error: Exception, why: str) -> None:
+    """Mark older lists; where not even that can be done, the error says so too."""
+    try:
+        days.mark_stale(Service(config), as_of, why)
+    except (MinusNineError, OSError):
+        error.add_note("The lists that stand could not be marked as out of date either.")
+
+
+DIRECTLY = Doing()
+
+
+def daily(
+    config: ServiceConfig,
+    as_of: datetime,
+    now: datetime,
+    tell: Tell,
+    replacing: bool = False,
+    doing: Doing = DIRECTLY,
+) -> Day:
+    """Ingest, score and publish; where that fails, mark older lists that stand as stale.
+
+    A day that has been published is left as it is, and given back, unless it is to be replaced.
+    """
     refuse_future(as_of, now)
-    with or_marked_stale(config, as_of):
-        service = Service(config)  # one for all three, so that what is open stays open
-        ingesting.ingest(service, now, tell)
-        return days.publish(service, days.score(service, as_of, tell), replace)
+    with one_run(config), or_marked_stale(config, as_of):
+        service = Service(config)
+        if not replacing and (found := releasing.standing(service, as_of)) is not None:
+            return found
+        seconds: dict[str, float] = {}
+        with _timed(seconds, "ingesting"):
+            doing.take_up(config, now, tell)
+        with _timed(seconds, "scoring"):
+            scored = doing.score(config, as_of, tell)
+        day = doing.publish(config, scored, now, replacing, seconds)
+        releasing.finish_all(service)
+        return day
+
+
+def backfill(config: ServiceConfig, first: date, last: date, now: datetime, tell: Tell) -> "list[Filled]":
+    """The lists of every day from `first` to `last` that has none, in order, as they would have been."""
+    from pipelines import backfilling
+
+    cuts = [as_of_day(config, day) for day in _days(first, last)]
+    refuse_future(cuts[-1], now)
+    with one_run(config):
+        service = Service(config)
+        releasing.finish_all(service)
+        take_up(config, now, tell)
+        return list(backfilling.backfill(service, cuts, now, tell))
+
+
+def replay(config: ServiceConfig, first: date, last: date, tell: Tell) -> "list[Replayed]":
+    """Every published day from `first` to `last` made again, and held against what was published. ReplayError where
+    there is none, or one cannot be made again."""
+    from pipelines.replay import replay as again
+    from pipelines.runs import published
+
+    service = Service(config)
+    days = [run.day for run in published(service.workspace) if first.isoformat() <= run.day <= last.isoformat()]
+    if not days:
+        message = f"A replay needs lists that stand, with their record; there are none from {first} to {last}."
+        raise ReplayError(message + " Name other days.")
+    return [again(service, day, lambda words, day=day: tell(f"{day}: {words}")) for day in days]  # type: ignore[misc]
+
+
+def status(config: ServiceConfig, at: datetime) -> "Status":
+    """What state the lists are in at a moment."""
+    from pipelines.status import status as state_at
+
+    return state_at(Service(config), days.local_day(config, newest_cut(config, at)), at)
+
+
+def prune_exposures(config: ServiceConfig, now: datetime) -> int:
+    """Remove from the exposure log what is older than `exposure.keep_days`; how many rows went."""
+    if config.exposure.keep_days is None:
+        message = "exposure.keep_days must say how long the exposure log is kept; it does not. Set it to prune."
+        raise ConfigError(message)
+    service = Service(config)
+    with told_plainly(service.workspace.root):
+        return service.exposures.prune(now - timedelta(days=config.exposure.keep_days), now)
+
+
+def _days(first: date, last: date) -> list[date]:
+    if last < first:
+        message = f"--to must not come before --from; it is {last}, and --from is {first}. Change one of them."
+        raise ConfigError(message)
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    seconds[step] = time.perf_counter() - began
 
 
 def as_of_day(config: ServiceConfig, day: date) -> datetime:

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import reduce
-from hashlib import sha256
 from operator import and_
 from pathlib import Path
 from typing import Any
@@ -40,6 +39,7 @@ from features.history import (
 )
 from features.schema import TABLES, Table, batch_schema
 from pipelines import delta
+from pipelines.fingerprints import digest_of
 
 LEDGER = pa.schema(
     [
@@ -67,21 +67,28 @@ SPOKEN = "spoken"
 
 @dataclass(frozen=True)
 class Ingested:
-    """What one batch did to the history. added: rows by table; outdated: rows by table that were not taken up, since a
-    batch that tells of a later time had spoken of them; already: the same bytes had been ingested before."""
+    """What one batch did to the history, in rows by table. added; outdated: not taken up, since a batch that tells of a
+    later time had spoken of them; gone: deleted, since a batch that is complete for their period left them out.
+    already: the same bytes had been ingested before; ahead: it was received later than now, and left for later."""
 
     source: str
     name: str
     added: Mapping[str, int]
     outdated: Mapping[str, int] = field(default_factory=dict)
+    gone: Mapping[str, int] = field(default_factory=dict)
     already: bool = False
+    ahead: bool = False
 
 
 class History:
-    """The contact history in `folder`, created on first use. `buckets` is fixed when the first batch arrives."""
+    """The contact history in `folder`, created on first use. `buckets` is fixed when the first batch arrives.
 
-    def __init__(self, folder: Path, buckets: int = 8) -> None:
+    until: read it as it was when so many batches had been ingested; nothing can be added to that.
+    """
+
+    def __init__(self, folder: Path, buckets: int = 8, until: int | None = None) -> None:
         self.folder = folder
+        self.until = until
         self._opened: dict[tuple[str, bool], tuple[int, Any]] = {}
         self._written: dict[str, delta.Table] = {}
         self._read: tuple[str, pd.DataFrame] | None = None
@@ -89,12 +96,16 @@ class History:
 
     def ledger(self) -> pd.DataFrame:
         """The batches that are visible, in the order of ingestion (columns of `LEDGER`)."""
+        rows = self._whole_ledger()
+        return rows.copy() if self.until is None else rows[rows["batch"] <= self.until]
+
+    def _whole_ledger(self) -> pd.DataFrame:
         newest = delta.newest_commit(self._path("ledger"))
         if self._read is None or self._read[0] != newest:
             rows = delta.opened(self._path("ledger")).to_table() if newest else LEDGER.empty_table()
             self._refuse_other_layout(rows.column_names)
             self._read = newest, rows.to_pandas().sort_values("batch", ignore_index=True)
-        return self._read[1].copy()
+        return self._read[1]
 
     def fingerprints(self) -> set[tuple[str, str]]:
         """(source, fingerprint) of everything that has been ingested."""
@@ -102,6 +113,7 @@ class History:
 
     def ingest(self, batch: Batch, ingested_at: datetime) -> Ingested:
         """Make `batch` part of the history: in all tables at once or, if anything fails, in none."""
+        assert self.until is None, "a history as it was is not added to"
         with self._alone():
             ledger = self.ledger()
             if (batch.source, batch.fingerprint) in _fingerprints(ledger):
@@ -112,8 +124,9 @@ class History:
             done = Ingested(
                 batch.source,
                 batch.name,
-                {name: added for name, (added, _) in counts.items()},
-                {name: outdated for name, (_, outdated) in counts.items() if outdated},
+                {name: added for name, (added, _, _) in counts.items()},
+                {name: outdated for name, (_, outdated, _) in counts.items() if outdated},
+                {name: gone for name, (_, _, gone) in counts.items() if gone},
             )
             self._compact(period_of(batch.received_at))
             self._commit(batch, number, done, ingested_at)
@@ -137,7 +150,7 @@ class History:
         dictionaries, which are quicker to read and to work with.
         """
         visible, wanted = self._visible(), columns or {}
-        condition = _condition(bucket, known_by, since)
+        condition = _condition(bucket, known_by, since, self.until)
 
         def of(table: Table) -> pa.Table:
             own = wanted.get(table.name)
@@ -157,7 +170,7 @@ class History:
     def __reduce__(self) -> tuple[Any, ...]:
         """To another process goes where the history is and which batches must be found there."""
         seen = list(self.ledger()["fingerprint"])
-        return _reopened, (self.folder.absolute(), self.buckets, len(seen), _digest(seen))
+        return _reopened, (self.folder.absolute(), self.buckets, len(seen), digest_of(seen), self.until)
 
     def _settled_buckets(self, wanted: int) -> int:
         ledger = self.ledger()
@@ -171,7 +184,8 @@ class History:
         return self._written.setdefault(name, delta.Table(self._path(name)))
 
     def _visible(self) -> dict[str, int]:
-        ledger = self.ledger()
+        """The newest version of each table: rows of later batches than `until` are left out in reading."""
+        ledger = self._whole_ledger()
         return dict(json.loads(ledger["versions"].iloc[-1])) if len(ledger) else {}
 
     def _stored(
@@ -217,12 +231,14 @@ class History:
             )
             raise NotReadyError(message)
 
-    def _append(self, table: Table, batch: Batch, number: int) -> tuple[int, int]:
-        """How many rows were added, and how many were left out because a newer batch had spoken of them."""
+    def _append(self, table: Table, batch: Batch, number: int) -> tuple[int, int, int]:
+        """How many rows were added, how many left out because a newer batch had spoken of them, how many deleted
+        because this batch should have named them."""
         given = batch.tables.get(table.name, batch_schema(table).empty_table())
-        given = pa.concat_tables([given, self._carried(table, batch), self._left_out(table, batch, given)])
+        gone = self._left_out(table, batch, given)
+        given = pa.concat_tables([given, self._carried(table, batch), gone])
         if not given.num_rows:
-            return 0, 0
+            return 0, 0, 0
         fresh = stamp(table, given, number, self.buckets)
         held = self._held(table, fresh)
         current = fresh.filter(~pc.field("row_id").isin(self._outdated(held, batch)))
@@ -230,7 +246,7 @@ class History:
         if rows.num_rows:
             self._write(table.name, rows)
         self._remember(current, rows, number)
-        return int(rows.num_rows), int(fresh.num_rows - current.num_rows)
+        return int(rows.num_rows), int(fresh.num_rows - current.num_rows), int(gone.num_rows)
 
     def _write(self, name: str, rows: pa.Table, in_place_of: str | None = None) -> None:
         partitions, asked = (PARTITIONS, ("person_id", "known_from")) if name in TABLES else ((), ("batch",))
@@ -359,8 +375,12 @@ class History:
             raise NotReadyError(message)
 
 
-def _condition(bucket: int | None, known_by: datetime | None, since: datetime | None) -> pc.Expression | None:
+def _condition(
+    bucket: int | None, known_by: datetime | None, since: datetime | None, until: int | None
+) -> pc.Expression | None:
     parts = [] if bucket is None else [pc.field("bucket") == bucket]
+    if until is not None:
+        parts.append(pc.field("batch") <= until)
     if since is not None:
         parts.append(pc.field("period") >= period_of(since))
     if known_by is not None:
@@ -368,20 +388,16 @@ def _condition(bucket: int | None, known_by: datetime | None, since: datetime | 
     return reduce(and_, parts) if parts else None
 
 
-def _reopened(folder: Path, buckets: int, batches: int, digest: str) -> History:
-    history = History(folder, buckets)
+def _reopened(folder: Path, buckets: int, batches: int, digest: str, until: int | None) -> History:
+    history = History(folder, buckets, until)
     seen = list(history.ledger()["fingerprint"])[:batches]
-    if _digest(seen) != digest:
+    if digest_of(seen) != digest:
         message = (
             f"Every process that works on a history must see the same one; {folder} has {batches} batches where the "
             f"run began and {len(seen)} of them, or others, where a worker is. Share the workspace with all workers."
         )
         raise NotReadyError(message)
     return history
-
-
-def _digest(fingerprints: list[str]) -> str:
-    return sha256("\n".join(fingerprints).encode()).hexdigest()
 
 
 def _fingerprints(ledger: pd.DataFrame) -> set[tuple[str, str]]:

@@ -225,15 +225,16 @@ def log_day(
 ) -> str:
     """Log one published day: counts, feed ages, score distribution and the pseudonymised list. Returns the run's id.
 
-    A day that is published again (the same name and manifest) is not logged twice.
+    A publication (the same name and manifest) is not logged twice. What a run that was killed left of it is closed.
     """
     client = MlflowClient(tracking_uri(workspace))
     experiment = client.get_experiment_by_name(DAYS)
     if experiment is not None:
         same = f"tags.manifest = '{parameters['manifest_digest']}' and tags.`mlflow.runName` = '{name}'"
-        standing = client.search_runs([experiment.experiment_id], same)
-        if standing:
-            return str(standing[0].info.run_id)
+        for standing in client.search_runs([experiment.experiment_id], same):
+            if standing.info.status == "FINISHED":
+                return str(standing.info.run_id)
+            client.set_terminated(standing.info.run_id, "KILLED")
     with _run(workspace, DAYS, name) as run, tempfile.TemporaryDirectory(dir=workspace.root) as folder:
         mlflow.set_tag("manifest", parameters["manifest_digest"])
         mlflow.log_params(dict(parameters))

@@ -40,6 +40,14 @@ class Workspace:
         return self.root / "lists"
 
     @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    @property
+    def exposure(self) -> Path:
+        return self.root / "exposure"
+
+    @property
     def quality(self) -> Path:
         return self.root / "quality"
 

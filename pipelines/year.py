@@ -19,9 +19,9 @@ from models.splits import TEST
 from pipelines import steps, tracking
 from pipelines.building import Dataset, matured_outcomes
 from pipelines.config import ServiceConfig
-from pipelines.daily import RANKED_FILE
 from pipelines.judging import rows_for
 from pipelines.proving import true_admissions, truth
+from pipelines.runs import published
 from pipelines.service import Service
 from pipelines.training import fitted
 from pipelines.worlds import is_played, make_ready, play_on
@@ -132,10 +132,8 @@ def shown(arm: Arm) -> pd.DataFrame:
     """Everyone ranked on every morning, with what came of it as known on the last one, and the truth: as `by_month`
     takes it."""
     service, config = arm.service, arm.config
-    kept = sorted((service.workspace.root / "rankings").glob(f"*/{RANKED_FILE}"))
-    rows = pd.concat(
-        [pd.read_parquet(path, columns=RANKED).assign(day=path.parent.name) for path in kept], ignore_index=True
-    )
+    kept = published(service.workspace)
+    rows = pd.concat([run.ranked()[RANKED].assign(day=run.day) for run in kept], ignore_index=True)
     known = matured_outcomes(service.history, config, arm.as_of)
     index = rows[list(KEYS)].drop_duplicates(ignore_index=True)
     labels = label(

@@ -35,9 +35,15 @@ class Fates:
         return self.known[number % STEP]
 
 
-def account(mapping: Mapping, extract: Extract, compiled: Sequence[Compiled], receipt: str) -> pd.DataFrame:
-    """`batch.ACCOUNT_COLUMNS`; for each file, kept + rejected + unused are the rows read. Notes (outcome 'note') tell
-    of values within rows that were kept, and do not enter the sum."""
+def account(
+    mapping: Mapping,
+    extract: Extract,
+    compiled: Sequence[Compiled],
+    receipt: str,
+    notes: Sequence[tuple[str, str, str, str, int]] = (),
+) -> pd.DataFrame:
+    """`batch.ACCOUNT_COLUMNS`; for each file, kept + rejected + unused are the rows read. Notes (outcome 'note'; those
+    given, and of values within rows that were kept) do not enter the sum."""
     rows: Counter[tuple[str, str, str, str]] = Counter()
     for name in mapping.files:
         rows.update(_raw_table(mapping, extract, name, compiled, receipt))
@@ -47,7 +53,8 @@ def account(mapping: Mapping, extract: Extract, compiled: Sequence[Compiled], re
         rows[file, "", "rejected", reason] += count
     for file, count in extract.unmapped.items():
         rows[file, "", "unused", OTHER] += count
-    frame = pd.DataFrame([(*key, count) for key, count in sorted(rows.items())], columns=list(ACCOUNT_COLUMNS))
+    told = [*notes, *((*key, count) for key, count in sorted(rows.items()))]
+    frame = pd.DataFrame(told, columns=list(ACCOUNT_COLUMNS))
     return frame.astype({"rows": "int64"})
 
 

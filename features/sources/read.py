@@ -21,6 +21,7 @@ from features.sources.raw import Extract, fingerprint, raw_name, read_extract
 from features.sources.resolve import LINKS, Readers, identities, read_tables, resolve_people
 
 THREADS = 2
+ARRIVAL = "when it was received could not be read from it: the time of its files was taken"
 
 
 def read_batch(
@@ -58,14 +59,17 @@ def read_batch(
         readers = Readers(pseudonym, LINKS.empty_table() if links is None else links, receipt, known_from == "recorded")
         resolve_people(connection, compiled, readers)
         scopes = _scopes(mapping, extract, zone)
+        tables = read_tables(connection, compiled, readers)
+        unsaid = received_at is None and found_out is None and (mapping.receipt.column or mapping.receipt.folder)
+        notes = [(folder.name, "", "note", ARRIVAL, 1)] if unsaid else []
         return Batch(
             source=source,
             name=folder.name,
             fingerprint=_fingerprint(folder, extract, mapping, zone),
             received_at=received,
-            tables=read_tables(connection, compiled, readers),
+            tables=tables,
             identities=identities(connection, [one for one in compiled if not one.table]),
-            account=account(mapping, extract, compiled, receipt),
+            account=account(mapping, extract, compiled, receipt, notes),
             nulls=nulls(mapping, extract),
             scopes=scopes,
             covers_to=min(scopes[0].end, received) if scopes else None,

@@ -50,13 +50,16 @@ def plain_name(name: str) -> str:
 
 def read_text(path: Path, data: bytes, raw: RawTable) -> Text:
     """The rows of one file. Raises SourceError where the file as a whole is not what the mapping says."""
-    if path.suffix == ".gz":
+    if path.suffix.lower() == ".gz":
         data = _unzipped(path, data)
-    if path.name.removesuffix(".gz").endswith(".parquet"):
+    if path.name.lower().removesuffix(".gz").endswith(".parquet"):
         return _parquet(path, data, raw)
     _refuse_other_kinds(path, data)
     data = data.removeprefix(b"\xef\xbb\xbf").translate(SPACED, CONTROL)
     if not data or data.isspace():
+        if raw.required:
+            message = f"{path.name} must have a header line at least; it is empty: it was cut off, fetch it again"
+            raise SourceError(message)
         return Text(_empty(raw), np.empty(0, np.int64))
     head, start = _header_line(path, data, raw)
     found = match_columns(path.name, head, raw)
@@ -68,7 +71,7 @@ def read_text(path: Path, data: bytes, raw: RawTable) -> Text:
 def count_rows(path: Path, data: bytes) -> int:
     """How many rows a file that no mapping reads appears to have; 0 for what is not a table."""
     try:
-        plain = _unzipped(path, data) if path.suffix == ".gz" else data
+        plain = _unzipped(path, data) if path.suffix.lower() == ".gz" else data
         if plain.startswith(b"PAR1"):
             return int(pq.read_metadata(pa.BufferReader(plain)).num_rows)
     except (SourceError, pa.ArrowException):

@@ -1,7 +1,7 @@
 """What every published page says about itself."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from pipelines.pages import words
@@ -14,6 +14,7 @@ class Stamp:
     feed_ages: for each feed, the hours between its newest row and `as_of`; NaN where it never came.
     active_days: how far back a contact by the team is looked for.
     notes: sentences a reader must see before the list (a feed is late, the list is yesterday's).
+    good_until: the wall-clock time of the next morning from which these lists are out of date.
     """
 
     as_of: datetime
@@ -25,6 +26,7 @@ class Stamp:
     feed_ages: tuple[tuple[str, float], ...] = ()
     notes: tuple[str, ...] = ()
     active_days: int = 90
+    good_until: time = time(8, 0)
 
     def __post_init__(self) -> None:
         if self.as_of.tzinfo is None or self.data_as_of.tzinfo is None:
@@ -35,6 +37,19 @@ class Stamp:
     def date(self) -> str:
         """The local calendar day of `as_of`, as 2026-02-03."""
         return self.as_of.astimezone(ZoneInfo(self.zone)).date().isoformat()
+
+    @property
+    def valid_until(self) -> datetime:
+        """From when on the lists are out of date, whether or not newer ones have come."""
+        there = ZoneInfo(self.zone)
+        tomorrow = self.as_of.astimezone(there).date() + timedelta(days=1)
+        return datetime.combine(tomorrow, self.good_until, tzinfo=there)
+
+    @property
+    def valid_words(self) -> str:
+        """`valid_until` as a reader says it: Wednesday 04-Feb-2026, 08:00."""
+        until = words.moment(self.valid_until, self.zone)
+        return words.weekday(self.valid_until, self.zone) + " " + until.replace(" ", ", ")
 
     @property
     def day(self) -> str:

@@ -9,7 +9,7 @@ import yaml
 
 from features.errors import ConfigError, ContractError
 from pipelines import cli, steps
-from pipelines.daily import feed_ages
+from pipelines.feeds import feed_ages
 from pipelines.service import Service
 
 

@@ -161,7 +161,8 @@ def mixed(rows):
 
 
 REFUSED = {
-    "no header row": (instead(HEADER, b""), "CYP000.* must have one row"),
+    "no header row": (instead(HEADER, b""), "CYP000.* must have a header line at least; it is empty"),
+    "an empty required file": (instead(CONTACTS, b""), "CYP201.csv must have a header line at least; it is empty"),
     "only the header's column names": (edited(HEADER, lines(lambda rows: rows[:1])), "CYP000.* it has 0"),
     "two header rows": (edited(HEADER, lines(lambda rows: [*rows, rows[1]])), "CYP000.* it has 2"),
     "two header files": (lambda folder: shutil.copy(folder / HEADER, folder / "CYP000_2.csv"), "CYP000.* it has 2"),
@@ -196,9 +197,9 @@ HARMLESS = {
     ),
     "other columns": on_every_file(other_columns),
     "as a spreadsheet writes it": on_every_file(dressed),
-    "gz, Parquet and a link": lambda folder: (
-        moved(REFERRALS, "CYP101.csv.gz", gzip.compress)(folder),
-        moved(ACTIVITIES, "CYP202.parquet", as_parquet)(folder),
+    "gz and Parquet in capitals, and a link": lambda folder: (
+        moved(REFERRALS, "CYP101.CSV.GZ", gzip.compress)(folder),
+        moved(ACTIVITIES, "CYP202.PARQUET", as_parquet)(folder),
         a_link(folder),
     ),
 }
@@ -207,7 +208,6 @@ MISCOUNT, ORPHAN = "wrong number of fields", "parent not in this submission"
 SPOILT = {
     "cut in the middle of a row": (edited(CONTACTS, lambda text: text[:1500]), CONTACTS, 11, {MISCOUNT: 1}),
     "ends in zeros": (edited(CONTACTS, lambda text: text[:1500] + bytes(999)), CONTACTS, 11, {MISCOUNT: 1}),
-    "an empty file": (instead(CONTACTS, b""), ACTIVITIES, 60, {ORPHAN: 55}),
     "no contacts": (edited(CONTACTS, lines(lambda rows: rows[:1])), ACTIVITIES, 60, {ORPHAN: 55}),
     "no activities": (lambda folder: (folder / ACTIVITIES).unlink(), "CYP611.csv", 1, {ORPHAN: 1}),
     "Windows-1252": (replaced(REFERRALS, b",02,", b",\xe9\x93,", 3), REFERRALS, 28, {"not UTF-8": 3}),

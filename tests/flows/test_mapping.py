@@ -23,9 +23,9 @@ from models.splits import TEST
 from pipelines import mapping, steps
 from pipelines.building import dataset, snapshot
 from pipelines.config import RunConfig, load_config
-from pipelines.daily import RANKED_FILE
 from pipelines.doctor import examine
 from pipelines.mapping import map_buckets, opened
+from pipelines.runs import RANKED
 from pipelines.service import Service
 
 ROOT = Path(__file__).parents[2]
@@ -207,7 +207,7 @@ def test_the_flow_gives_its_buckets_to_the_cluster_as_tasks_and_survives_a_kille
     with prefect.get_client(sync_client=True) as client:
         buckets = [task for task in client.read_task_runs() if task.name.startswith("bucket")]
     assert [task.state_name for task in buckets] == ["Completed"] * 2
-    ranked = pd.read_parquet(copied.workspace / "rankings" / as_of.date().isoformat() / RANKED_FILE)
+    ranked = pd.read_parquet(copied.workspace / "runs" / as_of.date().isoformat() / "1" / RANKED)
     same(ranked, by_threads)
     people = [str(person).encode() for person in ranked["person_id"].unique()]
     for path in (path for path in prefect_home.rglob("*") if path.is_file()):

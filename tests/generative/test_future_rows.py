@@ -18,6 +18,7 @@ from features.schema import TABLES, batch_schema
 from pipelines import steps
 from pipelines.building import looked_at, snapshot
 from pipelines.mapping import opened
+from pipelines.runs import RUN
 from pipelines.service import Service
 
 DAY = timedelta(days=1)
@@ -28,10 +29,11 @@ def quiet(_said):
 
 
 def lists(config, as_of):
-    """Every byte published for the cut."""
+    """Every byte published for the cut, but for the record of the run, which says when it was."""
     shutil.rmtree(config.workspace / "lists", ignore_errors=True)
-    folder = steps.publish(config, steps.score(config, as_of, quiet)).published.folder
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    folder = steps.publish(config, steps.score(config, as_of, quiet), as_of).published.folder
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != RUN]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 @pytest.fixture(scope="module")

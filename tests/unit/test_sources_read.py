@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 from features.batch import Batch
 from features.errors import ConfigError, SourceError
 from features.sources.mapping import Mapping, load_mapping
-from features.sources.read import read_batch
+from features.sources.read import ARRIVAL, read_batch
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "sources"
 RECEIVED = datetime(2026, 2, 10, 6, tzinfo=UTC)
@@ -78,6 +78,21 @@ def test_the_receipt_is_in_the_name_of_the_folder_or_given(tmp_path: Path) -> No
     assert read(named, mapping_of("events"), received_at=None).received_at == datetime(2026, 7, 1, 5, tzinfo=UTC)
     with pytest.raises(SourceError, match="give the time of receipt"):
         read(write(tmp_path / "in", events__csv=EVENTS), mapping_of("events"), received_at=None)
+
+
+@pytest.mark.parametrize(("name", "notes"), [("2026-07-01", []), ("july", [ARRIVAL])])
+def test_a_receipt_that_cannot_be_read_is_told_of(tmp_path: Path, name: str, notes: list[str]) -> None:
+    batch = read_batch(
+        write(tmp_path / name, events__csv=EVENTS),
+        mapping_of("events"),
+        source="s",
+        pseudonym=ids,
+        zone="Europe/London",
+        known_from="receipt",
+        arrived_at=RECEIVED,
+    )
+    assert list(batch.account.loc[batch.account["reason"] == ARRIVAL, "reason"]) == notes
+    assert (batch.received_at == RECEIVED) == bool(notes)
 
 
 def test_empty_cells_are_counted_by_file_provider_and_column(tmp_path: Path) -> None:

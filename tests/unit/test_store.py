@@ -130,8 +130,23 @@ def test_a_batch_that_is_complete_for_a_period_deletes_what_it_leaves_out(store)
     store.ingest(batch("primary", contacts=first), NOW)
     store.ingest(batch("another", source="t", contacts=[CONTACT | {"row_id": 9}]), NOW)
     scope = Scope("contacts", day(0), day(31))
-    store.ingest(batch("refresh", scopes=(scope,), received=day(50), contacts=[CONTACT]), NOW)
+    done = store.ingest(batch("refresh", scopes=(scope,), received=day(50), contacts=[CONTACT]), NOW)
+    assert done.gone == {"contacts": 1}
     assert {r["row_id"]: r["known_to"] for r in rows(store, "contacts")} == {5: None, 6: day(50), 8: None, 9: None}
+
+
+def test_the_history_can_be_read_as_it_was_after_so_many_batches(store):
+    store.ingest(batch("a", contacts=[CONTACT]), NOW)
+    store.ingest(batch("b", contacts=[CONTACT | {"known_from": day(2), "deleted": True}]), NOW)
+    store.ingest(batch("c", contacts=[CONTACT | {"row_id": 6}]), NOW)
+    found = [rows(History(store.folder, until=batches), "contacts") for batches in range(4)]
+    assert [[(r["row_id"], r["known_to"]) for r in rows] for rows in found] == [
+        [],
+        [(5, None)],
+        [(5, day(2))],
+        [(5, day(2)), (6, None)],
+    ]
+    assert [len(History(store.folder, until=batches).ledger()) for batches in range(4)] == [0, 1, 2, 3]
 
 
 def test_what_became_known_later_is_left_out_as_if_it_had_not_come(store):

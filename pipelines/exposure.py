@@ -1,0 +1,175 @@
+"""Who was on which list, in SQL: rows are added and never changed, and removed only by a pruning that is on record.
+
+Each publication of a day's lists is a version. The database itself refuses every other change. Times are UTC.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import pandas as pd
+from sqlalchemy import (
+    DDL,
+    BigInteger,
+    Column,
+    Connection,
+    DateTime,
+    Float,
+    ForeignKeyConstraint,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    delete,
+    event,
+    func,
+    insert,
+    select,
+)
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from features.errors import ConfigError, StorageError
+from pipelines.storage import storage_fault
+
+TABLES = MetaData()
+PUBLICATIONS = Table(
+    "publications",
+    TABLES,
+    Column("as_of", DateTime(timezone=True), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("published_at", DateTime(timezone=True), nullable=False),
+    Column("model", String(200), nullable=False),
+    Column("lists", String(64), nullable=False),
+    Column("listed", Integer, nullable=False),
+)
+EXPOSURES = Table(
+    "exposures",
+    TABLES,
+    Column("as_of", DateTime(timezone=True), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("team_id", String(200), primary_key=True),
+    Column("person_id", BigInteger, primary_key=True),
+    Column("rank", Integer, nullable=False),
+    Column("risk", Float, nullable=False),
+    ForeignKeyConstraint(["as_of", "version"], ["publications.as_of", "publications.version"]),
+)
+PRUNINGS = Table(
+    "prunings",
+    TABLES,
+    Column("id", Integer, primary_key=True),
+    Column("pruned_at", DateTime(timezone=True), nullable=False),
+    Column("kept_from", DateTime(timezone=True), nullable=False),
+    Column("exposures", Integer, nullable=False),
+)
+PRUNED = "coalesce((select max(kept_from) from prunings), '0001-01-01')"
+REFUSAL = "the exposure log is append-only"
+
+for table in TABLES.tables.values():
+    for change in ("update", "delete"):
+        kept = f"old.as_of >= {PRUNED}" if (table, change) == (EXPOSURES, "delete") else "1 = 1"
+        name = f"{table.name}_refuse_{change}"
+        sqlite = f"""create trigger if not exists {name} before {change} on {table.name} when {kept}
+            begin select raise(abort, '{REFUSAL}'); end"""
+        function = f"""create or replace function {name}() returns trigger as $$ begin
+            if {kept} then raise exception '{REFUSAL}'; end if; return old; end $$ language plpgsql"""
+        trigger = f"""create or replace trigger {name} before {change} on {table.name}
+            for each row execute function {name}()"""
+        for dialect, statement in (("sqlite", sqlite), ("postgresql", function), ("postgresql", trigger)):
+            event.listen(TABLES, "after_create", DDL(statement).execute_if(dialect=dialect))  # type: ignore[no-untyped-call]
+
+
+class Exposures:
+    """The log in the database at `url`, by default in a file in `folder` that only its owner can read."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.folder = folder
+        self.path = None if url else folder / "exposure.sqlite"
+        self.url = os.path.expandvars(url) if url else f"sqlite:///{self.path}"
+
+    @contextmanager
+    def appending(self, version: dict[str, Any], ranked: pd.DataFrame) -> Iterator[None]:
+        """Adds the listed rows of a publication, for good when what is done inside is done; not if it fails.
+
+        version: a value for each column of `PUBLICATIONS`. ranked: as `models.ranking.rank` gives it. A version that is
+        there already stays as it is. StorageError where the database cannot be written to.
+        """
+        with self._open() as connection:
+            if not _there(connection, version):
+                connection.execute(insert(PUBLICATIONS), version)
+                if rows := _rows(version, ranked):
+                    connection.execute(insert(EXPOSURES), rows)
+            yield
+
+    def versions(self) -> pd.DataFrame:
+        """A frame of the columns of `PUBLICATIONS`, in their order."""
+        return self._frame(PUBLICATIONS)
+
+    def listed(self) -> pd.DataFrame:
+        """A frame of the columns of `EXPOSURES`, in the order of publications, teams and ranks."""
+        return self._frame(EXPOSURES).sort_values(["as_of", "version", "team_id", "rank"], ignore_index=True)
+
+    def prune(self, before: datetime, now: datetime) -> int:
+        """Remove who was on lists of cuts before that moment, on record; how many rows went. The publications stay."""
+        with self._open() as connection:
+            old = EXPOSURES.c.as_of < before.astimezone(UTC)
+            rows = connection.execute(select(func.count()).select_from(EXPOSURES).where(old)).scalar_one()
+            if rows:
+                told = {"pruned_at": now.astimezone(UTC), "kept_from": before.astimezone(UTC), "exposures": rows}
+                connection.execute(insert(PRUNINGS), told)
+                connection.execute(delete(EXPOSURES).where(old))
+            return int(rows)
+
+    def _frame(self, table: Table) -> pd.DataFrame:
+        with self._open() as connection:
+            keys = list(table.primary_key.columns)
+            rows = connection.execute(select(table).order_by(*keys)).mappings().all()
+        frame = pd.DataFrame([dict(row) for row in rows], columns=[column.name for column in table.columns])
+        times = [column.name for column in table.columns if isinstance(column.type, DateTime)]
+        return frame.assign(**{name: pd.to_datetime(frame[name], utc=True) for name in times})
+
+    @contextmanager
+    def _open(self) -> Iterator[Connection]:
+        """A transaction; StorageError, telling nothing of the address, where the database does not take it."""
+        try:
+            engine = create_engine(self.url, poolclass=NullPool)
+            self._make()
+            TABLES.create_all(engine)
+            with engine.begin() as connection:
+                yield connection
+        except (ArgumentError, NoSuchModuleError, ImportError) as error:
+            message = (
+                "exposure.url must be an address that SQLAlchemy opens, with its driver installed; it gave "
+                f"{type(error).__name__}. Correct it, or leave it out for SQLite."
+            )
+            raise ConfigError(message) from None
+        except SQLAlchemyError as error:
+            raise StorageError(_lost(error)) from error
+
+    def _make(self) -> None:
+        if self.path is not None:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.path.touch(mode=0o600, exist_ok=True)
+
+
+def _lost(error: SQLAlchemyError) -> str:
+    found = storage_fault(error) or (type(error.orig) if isinstance(error, DBAPIError) else type(error)).__name__
+    return (
+        f"The exposure log must take up what is published; its database did not: {found}. No list is shown that the "
+        "log does not hold, once the next run has ended. See to the database that exposure.url names, and run again."
+    )
+
+
+def _there(connection: Connection, version: dict[str, Any]) -> bool:
+    same = (PUBLICATIONS.c.as_of == version["as_of"]) & (PUBLICATIONS.c.version == version["version"])
+    return connection.execute(select(PUBLICATIONS.c.lists).where(same)).first() is not None
+
+
+def _rows(version: dict[str, Any], ranked: pd.DataFrame) -> list[dict[str, Any]]:
+    listed = ranked.loc[ranked["listed"].astype(bool), ["team_id", "person_id", "rank", "risk"]]
+    key = {"as_of": version["as_of"], "version": version["version"]}
+    return [key | cast("dict[str, Any]", row) for row in listed.to_dict("records")]

@@ -1,0 +1,162 @@
+"""The exposure log: added to and never changed, the same publication once, removed only on record."""
+
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from features.errors import ConfigError, StorageError
+from pipelines.exposure import Exposures
+
+AS_OF = datetime(2026, 7, 3, 5, tzinfo=UTC)
+RANKED = pd.DataFrame(
+    {
+        "team_id": ["A", "A", "B"],
+        "person_id": [7, 2**62, 7],
+        "rank": [1, 2, 1],
+        "risk": [0.5, 0.1, 0.5],
+        "listed": [True, False, True],
+    }
+)
+
+
+def version(number: int = 1, days: int = 0) -> dict[str, object]:
+    at = AS_OF + timedelta(days=days)
+    return {
+        "as_of": at,
+        "version": number,
+        "published_at": at + timedelta(minutes=9),
+        "model": "1 (abc)",
+        "lists": f"digest {number}",
+        "listed": 2,
+    }
+
+
+def put(log: Exposures, number: int = 1, days: int = 0, ranked: pd.DataFrame = RANKED) -> None:
+    with log.appending(version(number, days), ranked):
+        pass
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Postgres server of the tests' own; skipped where there is none, or no driver for it."""
+    pytest.importorskip("psycopg", reason="needs psycopg")
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        pytest.skip("needs a Postgres server")
+    folder = tmp_path_factory.mktemp("postgres")
+    user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    if user:
+        for parent in [folder, *folder.parents][:3]:
+            parent.chmod(parent.stat().st_mode | stat.S_IXOTH)
+        shutil.chown(folder, "postgres")
+    tools = found[-1].parent
+    subprocess.run([*user, tools / "initdb", "-D", folder / "data", "-A", "trust"], check=True, capture_output=True)
+    control = [*user, tools / "pg_ctl", "-D", folder / "data", "-w"]
+    options = f"-k {folder} -c listen_addresses=''"
+    subprocess.run([*control, "-l", folder / "log", "-o", options, "start"], check=True, capture_output=True)
+    yield f"postgresql+psycopg://{'postgres' if user else os.getlogin()}@/postgres?host={folder}"
+    subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Exposures]:
+    if request.param == "sqlite":
+        yield Exposures("", tmp_path)
+        return
+    url = request.getfixturevalue("postgres")
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.execute(text("drop schema public cascade"))
+        connection.execute(text("create schema public"))
+    yield Exposures(url, tmp_path)
+
+
+def test_who_was_on_which_list_is_kept_in_order(log: Exposures) -> None:
+    put(log, days=1)
+    put(log)
+    listed = log.listed()
+    assert listed["as_of"].tolist() == [*[pd.Timestamp(AS_OF)] * 2, *[pd.Timestamp(AS_OF + timedelta(days=1))] * 2]
+    assert listed[["team_id", "person_id", "rank", "risk"]].head(2).to_numpy().tolist() == [
+        ["A", 7, 1, 0.5],
+        ["B", 7, 1, 0.5],
+    ]
+    assert log.versions()["published_at"].iloc[0] == pd.Timestamp(AS_OF + timedelta(minutes=9))
+
+
+def test_a_publication_is_kept_once_and_another_version_beside_it(log: Exposures) -> None:
+    for number in (1, 1, 2, 1):
+        put(log, number, ranked=RANKED if number == 2 else RANKED.head(1))
+    assert log.versions()["lists"].tolist() == ["digest 1", "digest 2"]
+    assert log.listed().groupby("version").size().to_dict() == {1: 1, 2: 2}
+
+
+def test_a_day_with_nobody_listed_is_a_publication_too(log: Exposures) -> None:
+    put(log, ranked=RANKED.assign(listed=False))
+    assert (len(log.versions()), len(log.listed())) == (1, 0)
+
+
+def test_what_fails_inside_is_not_kept(log: Exposures) -> None:
+    with pytest.raises(ZeroDivisionError), log.appending(version(), RANKED):
+        raise ZeroDivisionError
+    assert log.versions().empty
+    assert log.listed().empty
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update exposures set risk = 0",
+        "delete from exposures",
+        "update publications set model = 'x'",
+        "delete from publications",
+        "insert into publications select as_of, version, published_at, model, lists, 9 from publications",
+    ],
+)
+def test_the_database_itself_refuses_changes(log: Exposures, statement: str) -> None:
+    put(log)
+    with pytest.raises(DBAPIError), create_engine(log.url, poolclass=NullPool).begin() as connection:
+        connection.execute(text(statement))
+    assert (len(log.versions()), len(log.listed())) == (1, 2)
+
+
+def test_pruning_removes_what_is_old_on_record_and_nothing_comes_back(log: Exposures) -> None:
+    for days in range(4):
+        put(log, days=days)
+    now = AS_OF + timedelta(days=30)
+    assert log.prune(AS_OF + timedelta(days=2), now) == 4
+    assert log.prune(AS_OF + timedelta(days=2), now) == 0
+    put(log)
+    assert len(log.listed()) == 4
+    assert len(log.versions()) == 4
+    with create_engine(log.url, poolclass=NullPool).begin() as connection:
+        rows = connection.execute(text("select exposures from prunings")).fetchall()
+        assert [tuple(row) for row in rows] == [(4,)]
+    with pytest.raises(DBAPIError), create_engine(log.url, poolclass=NullPool).begin() as connection:
+        connection.execute(text("delete from exposures"))
+    assert len(log.listed()) == 4
+
+
+def test_only_its_owner_can_read_the_file(tmp_path: Path) -> None:
+    put(Exposures("", tmp_path / "exposure"))
+    assert stat.S_IMODE((tmp_path / "exposure" / "exposure.sqlite").stat().st_mode) == 0o600
+
+
+def test_an_address_that_cannot_be_opened_is_one_sentence_that_does_not_tell_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET", "hunter2")
+    with pytest.raises(StorageError, match="its database did not: ") as lost:
+        put(Exposures(f"sqlite:///{tmp_path}/no/$SECRET.sqlite", tmp_path))
+    with pytest.raises(ConfigError, match="an address that SQLAlchemy opens") as wrong:
+        put(Exposures("nosuch://$SECRET@here", tmp_path))
+    assert not any("hunter2" in str(told.value) for told in (lost, wrong))
