@@ -105,5 +105,16 @@ class Table:
         return self._opened
 
 
+class Tables(dict[str, Table]):
+    """The tables in the folders within a folder, by name, for whoever holds its lock."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def __missing__(self, name: str) -> Table:
+        return self.setdefault(name, Table(self.folder / name))
+
+
 def _writer(columns: dict[str, ColumnProperties]) -> WriterProperties:
     return WriterProperties(compression="ZSTD", max_row_group_size=ROWS_IN_GROUP, column_properties=columns)
