@@ -38,7 +38,7 @@ from features.history import empty_history  # noqa: E402
 from features.schema import TABLES, history_schema  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
-DAYS = (7, 28, 180)
+DAYS, TIMES = (7, 28, 180), 5
 CATALOGUE = load_catalogue(
     "{events: {a: {table: observations, value: value}}, families: {all: {title: All, sentences: [{say: all}], "
     "features: [{count: a, days: [7, 28, 180]}, {sum: a, days: [7, 28, 180]}, {last: a, days: [7, 28, 180]}, "
@@ -85,7 +85,7 @@ def ours(events: pd.DataFrame, rows: pd.DataFrame) -> dict[str, tuple[float, pd.
 def passed(found: list[Stream], keyed: pd.DataFrame) -> pd.DataFrame:
     figures = np.empty((len(keyed), len(NAMES)))
     fill_from_events(figures, found, keyed, CATALOGUE, "UTC")
-    return pd.DataFrame(figures, columns=NAMES)
+    return pd.DataFrame(figures, columns=NAMES, copy=False)
 
 
 def history_of(events: pd.DataFrame) -> dict[str, pa.Table]:
@@ -154,7 +154,7 @@ def by_peer(events: pd.DataFrame, rows: pd.DataFrame) -> tuple[float, pd.DataFra
     with tempfile.TemporaryDirectory() as folder:
         pq.write_table(pa.Table.from_pandas(events, preserve_index=False), f"{folder}/events.parquet")
         pq.write_table(pa.Table.from_pandas(rows, preserve_index=False), f"{folder}/rows.parquet")
-        command = [str(python), str(HERE / "peer_timeseriesflattener.py"), folder]
+        command = [str(python), str(HERE / "peer_timeseriesflattener.py"), folder, str(TIMES)]
         environment = {**os.environ, "POLARS_MAX_THREADS": "1"}
         done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
         found = pq.read_table(f"{folder}/features.parquet").to_pandas()
@@ -186,7 +186,7 @@ def agree_with_peer(made: pd.DataFrame, reference: pd.DataFrame, events: pd.Data
         np.testing.assert_allclose(slope, reference[f"slope_a_{days}d"].fillna(0.0), rtol=1e-5, atol=1e-7)
 
 
-def timed(work: Callable[[], pd.DataFrame], times: int = 5) -> tuple[float, pd.DataFrame]:
+def timed(work: Callable[[], pd.DataFrame], times: int = TIMES) -> tuple[float, pd.DataFrame]:
     """The shortest of several times, which other work on the machine disturbs least; the peer is given as many."""
     seconds = []
     for _ in range(times):

@@ -65,7 +65,7 @@ def finish(part: Part, counts: pd.DataFrame, catalogue: Catalogue) -> pd.DataFra
     """The feature table of a part, given the counts of all parts together (`teams.added`)."""
     shares = team_shares(part.keyed, part.teams, counts, catalogue.of_teams)
     fill_columns(part.figures, list(catalogue.infos()), shares)
-    return pd.concat([part.keyed, pd.DataFrame(part.figures, columns=catalogue.contract.names)], axis=1)
+    return pd.concat([part.keyed, pd.DataFrame(part.figures, columns=catalogue.contract.names, copy=False)], axis=1)
 
 
 def fill_columns(figures: Floats, infos: Sequence[FeatureInfo], columns: Mapping[str, Floats]) -> None:
@@ -103,16 +103,19 @@ def personal(tables: Mapping[str, pa.Table], keyed: pd.DataFrame, zone: str) -> 
 
 def _personal_sql(zone: str) -> str:
     """Facts about the person and the day: whole years of age, days on the caseload since the oldest open referral."""
-    local = f"(l.as_of at time zone '{zone}')"
-    angle = f"2 * pi() * (dayofyear({local}) - 1) / 365.25"
+    angle = "2 * pi() * (dayofyear(today) - 1) / 365.25"
     return f"""
-        select l.row, date_diff('year', pe.birth_date, {local}::date)
-                 - (strftime({local}, '%m%d') < strftime(pe.birth_date, '%m%d'))::int as age,
+        with days as (
+            select as_of, today, isodow(today) as weekday, cos({angle}) as season_cos, sin({angle}) as season_sin
+            from (select distinct as_of, (as_of at time zone '{zone}')::date as today from look)
+        )
+        select l.row, date_diff('year', pe.birth_date, today)
+                 - (month(today) * 100 + day(today) < month(pe.birth_date) * 100 + day(pe.birth_date))::int as age,
                case pe.sex when 'female' then 1 when 'male' then 0 end as female,
                pe.deprivation_decile, pe.care_home::int as care_home, r.open_referrals,
                (epoch_us(l.as_of) - epoch_us(r.since)) / 86400e6 as days_on_caseload,
-               isodow({local}) as weekday, cos({angle}) as season_cos, sin({angle}) as season_sin
-        from look l
+               weekday, season_cos, season_sin
+        from look l join days using (as_of)
         left join (
             select l.row, {_newest("birth_date")}, {_newest("sex")}, {_newest("deprivation_decile")},
                    {_newest("care_home")}

@@ -52,6 +52,11 @@ class Event(_Data):
     def moment(self) -> str:
         return self.at or str(TABLES[self.table].at)
 
+    @property
+    def told_by(self) -> set[str]:
+        """The columns of its table that its condition and its value look at."""
+        return set(re.findall(r"\w+", f"{self.where} {self.value}".lower())) & set(TABLES[self.table].names)
+
 
 class Feature(_Data):
     """One line of a family: one aggregate of one event over one or more look-backs or half-lives (days)."""
@@ -171,8 +176,7 @@ class Catalogue(_Data):
         """For each table, which of its own columns the events look at."""
         looked: dict[str, set[str]] = {name: set() for name in TABLES}
         for event in self.events.values():
-            words = set(re.findall(r"\w+", f"{event.where} {event.value} {event.moment}".lower()))
-            looked[event.table] |= words & set(TABLES[event.table].names)
+            looked[event.table] |= event.told_by | {event.moment}
         for info in self.of_teams:
             for name in (info.of, info.among):
                 looked[self.events[name].table].add("team_id")

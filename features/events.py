@@ -9,17 +9,18 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.aggregates import FOREVER, NO_VALUE, SCALE, Bits, Ints
+from features.aggregates import FOREVER, NO_VALUE, SCALE, Bits, Flags, Ints
 from features.catalogue import Catalogue, Event
 from features.frames import query
 from features.runs import in_order
 from features.schema import ENDS
 from features.table import FeatureInfo
 
-BITS = 64
+BITS, MOST_KINDS = 64, 1000
 LARGEST = 1e9
 """A value beyond this, either way, counts as none: sums must stay exact."""
 
@@ -76,10 +77,9 @@ class Stream:
         }
         return replace(self, **columns, values=tuple(value[places] for value in self.values))
 
-    def places(self, event: str) -> Ints:
-        """Where the rows are that are this event."""
-        bit = np.uint64(1 << self.group.events.index(event))
-        return np.flatnonzero(self.bits & bit)
+    def are(self, event: str) -> Flags:
+        """Which rows are this event."""
+        return np.asarray(self.bits & np.uint64(1 << self.group.events.index(event)) != 0)
 
 
 @dataclass(frozen=True)
@@ -127,26 +127,28 @@ def joined(found: Sequence[Stream], catalogue: Catalogue) -> Events:
     together = Streams(
         begins,
         np.cumsum([0, *(len(stream.group.events) for stream in found)]),
-        np.concatenate([stream.at for stream in found]),
-        np.concatenate([stream.known_from for stream in found]),
-        np.concatenate([stream.known_to for stream in found]),
-        np.concatenate([stream.bits for stream in found]),
-        np.concatenate(values or [np.empty(0, np.int64)]),
+        _one_behind_the_other([stream.at for stream in found]),
+        _one_behind_the_other([stream.known_from for stream in found]),
+        _one_behind_the_other([stream.known_to for stream in found]),
+        _one_behind_the_other([stream.bits for stream in found]),
+        _one_behind_the_other(values or [np.empty(0, np.int64)]),
         _shifts(found, catalogue, begins),
         sum(not stream.group.lasting for stream in found),
     )
     codes = [code for stream in found for code in stream.group.codes]
     return Events(
-        np.concatenate([stream.person for stream in found]), together, {code: n for n, code in enumerate(codes)}
+        _one_behind_the_other([stream.person for stream in found]), together, {code: n for n, code in enumerate(codes)}
     )
+
+
+def _one_behind_the_other(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _stream(table: pa.Table, group: Group, catalogue: Catalogue, with_teams: bool) -> Stream:
     """Rows that are any of the group's events and have its moment, in the table's order."""
     events = [catalogue.events[name] for name in group.events]
-    bits = " | ".join(f"case when {event.where}\n then {1 << n}::ubigint else 0 end" for n, event in enumerate(events))
-    values = [f"{_value(events, worth)} as value_{n}" for n, worth in _worths(events)]
-    found = query(f"select {', '.join([f'({bits})::ubigint as bits', *values])} from rows", rows=table)
+    found = _told(table, events)
     known_to = _whole(table["known_to"])
     if group.lasting:
         known_to = np.minimum(known_to, _whole(table[ENDS[group.table]]))
@@ -158,12 +160,46 @@ def _stream(table: pa.Table, group: Group, catalogue: Catalogue, with_teams: boo
         _whole(table["known_from"]),
         known_to,
         found["bits"].to_numpy(),
-        tuple(found[f"value_{n}"].to_numpy() for n in range(len(values))),
+        tuple(found[f"value_{n}"].to_numpy() for n, _ in _worths(events)),
         team,
         teams,
     )
     wanted = (stream.bits != 0) & (stream.at != FOREVER)
     return stream if wanted.all() else stream.taken(np.flatnonzero(wanted))
+
+
+def _told(table: pa.Table, events: Sequence[Event]) -> pa.Table:
+    """`bits` and `value_n` of each row, worked out once for all rows that are alike in what the events look at."""
+    bits = " | ".join(f"case when {event.where}\n then {1 << n}::ubigint else 0 end" for n, event in enumerate(events))
+    values = [f"{_value(events, worth)} as value_{n}" for n, worth in _worths(events)]
+    sql = f"select {', '.join(['bits', *values])} from (select *, ({bits})::ubigint as bits from rows)"
+    alike = _alike(table, sorted(set().union(*(event.told_by for event in events))))
+    if alike is None:
+        return query(sql, rows=table)
+    kind, one_of_each = alike
+    return query(sql, rows=table.take(one_of_each)).take(kind)
+
+
+def _alike(table: pa.Table, columns: Iterable[str]) -> tuple[Ints, Ints] | None:
+    """Which kind each row is of, where rows of a kind are the same in these columns, and a row of each kind; none where
+    there may be more kinds than it is worth, as with moments."""
+    kind, kinds = np.zeros(table.num_rows, np.int64), 1
+    for name in columns:
+        if pa.types.is_temporal(table.schema.field(name).type):
+            return None
+        column = table[name].combine_chunks()
+        coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+        words = len(coded.dictionary)
+        kinds *= words + 1
+        if kinds > max(table.num_rows, MOST_KINDS):
+            return None
+        kind = kind * (words + 1) + coded.indices.fill_null(words).to_numpy(zero_copy_only=False)
+    row = np.full(kinds, -1)
+    row[kind] = np.arange(len(kind))
+    found = np.flatnonzero(row >= 0)
+    place = np.zeros(kinds, np.int64)
+    place[found] = np.arange(len(found))
+    return place[kind], row[found]
 
 
 def _teams(table: pa.Table) -> tuple[Ints, tuple[str, ...]]:
@@ -173,10 +209,10 @@ def _teams(table: pa.Table) -> tuple[Ints, tuple[str, ...]]:
 
 def _value(events: Sequence[Event], worth: str) -> str:
     """SQL of a value in whole ten-thousandths, of the rows that are an event worth it and of no other."""
-    which = " or ".join(f"({event.where}\n)" for event in events if event.value == worth)
+    worthy = sum(1 << n for n, event in enumerate(events) if event.value == worth)
     number = f"try_cast(({worth}\n) as double)"
     within = f"case when abs({number}) <= {LARGEST} then round({number} * {SCALE})::bigint else {NO_VALUE} end"
-    return f"case when {which} then {within} else {NO_VALUE} end"
+    return f"case when bits & {worthy}::ubigint <> 0 then {within} else {NO_VALUE} end"
 
 
 def _worths(events: Iterable[Event]) -> list[tuple[int, str]]:

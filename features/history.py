@@ -157,7 +157,7 @@ def versions(
     stored = stored.combine_chunks()
     keys = _keys(table, stored)
     order = in_order(keys)
-    keys = keys if order is None else keys[:, order]
+    keys = keys if order is None else np.take(keys, order, axis=1)
     known_to = _known_to(keys, _moved(stored, keys))
     standing = ~_chosen(stored["deleted"].to_numpy(), order) & (keys[KNOWN_FROM] < known_to)
     if since is not None:

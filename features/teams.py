@@ -88,10 +88,10 @@ def _counts(found: Sequence[Stream], at: Ints, info: FeatureInfo, zone: str) -> 
     held, recorded = (_near(found, event, reach) for event in (info.among, info.of))
     names = sorted({*held.teams, *recorded.teams})
     team, reading_team = (_renamed(stream, names) for stream in (held, recorded))
-    people = np.unique(np.concatenate([held.person, recorded.person]))
+    who = pd.factorize(np.concatenate([held.person, recorded.person]))[0]
     calendar = midnights(*reach, zone)
-    visit_day = _days(held, team, people, calendar, len(names))
-    reading_day = _days(recorded, reading_team, people, calendar, len(names))
+    visit_day = _days(held, team, who[: len(team)], calendar, len(names))
+    reading_day = _days(recorded, reading_team, who[len(team) :], calendar, len(names))
     order = np.argsort(reading_day, kind="stable")
     first, last = (np.searchsorted(reading_day[order], visit_day, side) for side in ("left", "right"))
     counts = np.zeros((2, len(names), len(at)), np.int64)
@@ -112,8 +112,8 @@ def _counts(found: Sequence[Stream], at: Ints, info: FeatureInfo, zone: str) -> 
 def _near(found: Sequence[Stream], event: str, reach: tuple[int, int]) -> Stream:
     """The rows of teams that are this event and lie within `reach`."""
     stream = next(s for s in found if event in s.group.events and not s.group.lasting)
-    mine = stream.taken(stream.places(event))
-    return mine.taken(np.flatnonzero((mine.at >= reach[0]) & (mine.at < reach[1]) & (mine.team >= 0)))
+    near = (stream.at >= reach[0]) & (stream.at < reach[1]) & (stream.team >= 0)
+    return stream.taken(np.flatnonzero(near & stream.are(event)))
 
 
 def _renamed(stream: Stream, names: list[str]) -> Ints:
@@ -121,9 +121,9 @@ def _renamed(stream: Stream, names: list[str]) -> Ints:
     return np.searchsorted(names, np.array(stream.teams))[stream.team] if stream.teams else stream.team
 
 
-def _days(stream: Stream, team: Ints, people: Ints, calendar: Ints, teams: int) -> Ints:
+def _days(stream: Stream, team: Ints, who: Ints, calendar: Ints, teams: int) -> Ints:
     """One number for each person, calendar day and team."""
-    who, day = np.searchsorted(people, stream.person), np.searchsorted(calendar, stream.at, "right")
+    day = np.searchsorted(calendar, stream.at, "right")
     return np.asarray((who * (len(calendar) + 1) + day) * teams + team)
 
 

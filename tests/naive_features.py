@@ -25,8 +25,9 @@ class Naive:
 
     def held(self, event, days, person, as_of):
         start = back(as_of, days)
-        seen = (r for r in self.in_force("observations", as_of) if r["person_id"] == person and self.is_a(r, event))
-        return sorted((r for r in seen if start <= r["occurred_at"] < as_of), key=lambda r: r["occurred_at"])
+        rows = (r for table in self.histories for r in self.in_force(table, as_of))
+        seen = (r for r in rows if r["person_id"] == person and self.is_a(r, event))
+        return sorted((r for r in seen if start <= moment(r) < as_of), key=moment)
 
     def figure(self, person, as_of, info):
         if info.aggregate == "open":
@@ -41,7 +42,7 @@ class Naive:
         raise KeyError(info.aggregate)
 
     def of_moments(self, info, mine, _person, as_of):
-        days = [(as_of - r["occurred_at"]) / DAY for r in mine]
+        days = [(as_of - moment(r)) / DAY for r in mine]
         gaps = [one - other for one, other in pairwise(days)]
         return {
             "count": lambda: len(days),
@@ -55,8 +56,8 @@ class Naive:
 
     def of_two(self, info, mine, person, as_of):
         def run():
-            ends = [r["occurred_at"] for r in self.held(info.until, info.days, person, as_of)]
-            return sum(all(r["occurred_at"] > end for end in ends) for r in mine)
+            ends = [moment(r) for r in self.held(info.until, info.days, person, as_of)]
+            return sum(all(moment(r) > end for end in ends) for r in mine)
 
         def share():
             among = self.held(info.among, info.days, person, as_of)
@@ -73,7 +74,7 @@ class Naive:
         return {"run": run, "share": share, "ratio": ratio, "rate": rate}.get(info.aggregate, lambda: None)()
 
     def of_values(self, info, mine, person, as_of):
-        valued = [(r["occurred_at"], round(r["value"], 4)) for r in mine if r["value"] is not None]
+        valued = [(moment(r), round(r["value"], 4)) for r in mine if r.get("value") is not None]
         if not valued:
             return 0 if info.aggregate == "sum" else math.nan
         values = [value for _, value in valued]
@@ -120,7 +121,7 @@ class Naive:
         ]
 
     def team_share(self, person, as_of, info):
-        teams = {r["team_id"] for r in self.open_referrals(person, as_of)}
+        teams = {r["team_id"] for r in self.open_referrals(person, as_of)} - {None}
 
         def day(row):
             return row["person_id"], row["team_id"], row["occurred_at"].astimezone(ZoneInfo(ZONE)).date()

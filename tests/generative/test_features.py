@@ -1,15 +1,18 @@
 """Compiled pass = SQL = a naive loop, over drawn histories with ties, corrections, silences and clock-change nights."""
 
 from datetime import UTC, datetime, timedelta
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from hypothesis import given, settings
+import pytest
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from naive_features import Naive
 from sql_features import sql_features
 
+from features import events, kernel
 from features.build import build, build_part, finish, window_starts
 from features.catalogue import load_catalogue
 from features.history import empty_history
@@ -59,6 +62,47 @@ families:
 """,
     "drawn",
 )
+APART = load_catalogue(
+    """
+events:
+  reading: {table: observations, value: value}
+  visit: {table: contacts, where: "seen and occurred_at > timestamptz '2000-01-01'"}
+  spell: {table: referrals}
+families:
+  all:
+    title: All
+    features:
+      - {count: reading, days: [1, 3, 7]}
+      - {distinct_days: reading, days: [3, 7]}
+      - {days_since: reading, days: 7}
+      - {days_since_first: reading, days: [3, 7]}
+      - {longest_gap: reading, days: [3, 7]}
+      - {cadence: reading, days: 7}
+      - {run: reading, until: visit, days: [3, 7]}
+      - {run: visit, until: reading, days: 7}
+      - {share: reading, among: visit, days: [1, 7]}
+      - {share: visit, among: reading, days: 7}
+      - {rate: reading, days: 7}
+      - {ratio: visit, days: 3, against: 7}
+      - {decayed: reading, half_life: 1}
+      - {decayed_mean: reading, half_life: 1}
+      - {sum: reading, days: [1, 7]}
+      - {sum: spell, days: 7}
+      - {mean: reading, days: [3, 7]}
+      - {min: reading, days: [1, 3]}
+      - {max: reading, days: 7}
+      - {first: reading, days: [3, 7]}
+      - {last: reading, days: [1, 7]}
+      - {change: reading, days: 1, against: 7}
+      - {slope: reading, days: [3, 7]}
+      - {open: spell}
+    sentences: [{say: all}]
+""",
+    "apart",
+)
+"""Events that have their stream to themselves, and are looked at where they lie if all were in force at the cut."""
+CODES = {"visit": 0, "reading": 1}
+"""Which number the pass gives the codes of `APART`."""
 INFOS = list(CATALOGUE.infos())
 FLOATS = {"slope", "decayed", "decayed_mean", "cadence", "rate", "ratio", "change", "team_share"}
 EXACT = set(AGGREGATES) - FLOATS
@@ -101,13 +145,25 @@ referral = st.fixed_dictionaries(
 )
 cuts = hours | st.sampled_from([168, 216, 240])
 index_row = st.tuples(st.integers(1, 3), cuts)
-world = st.fixed_dictionaries(
+
+
+def promptly(told, prompt):
+    """The rows of the tables in `prompt` as known for good as soon as they occur."""
+    at_once = {
+        name: [line | {"known_from": line["occurred_at"], "lasts": None} for line in told[name]] for name in prompt
+    }
+    return told | at_once
+
+
+told = st.fixed_dictionaries(
     {
         "observations": st.lists(observation, max_size=12),
         "contacts": st.lists(contact, max_size=5),
         "referrals": st.lists(referral, max_size=3),
     }
 )
+prompt = st.sampled_from([(), ("observations",), ("contacts",), ("observations", "contacts")])
+world = st.builds(promptly, told, prompt)
 drawn = st.tuples(world, st.lists(index_row, min_size=1, max_size=4, unique=True), st.sampled_from(NIGHTS))
 
 
@@ -141,10 +197,9 @@ def index_of(pairs, start):
     return pd.DataFrame({"person_id": [p for p, _ in pairs], "as_of": moments})
 
 
-def features(rows, index):
+def features(rows, index, catalogue=CATALOGUE):
     """The table as the pipeline makes it: each team's counts over everyone, then the features of the rows."""
-    history = tables(rows)
-    return build(history, index, CATALOGUE, ZONE)
+    return build(tables(rows), index, catalogue, ZONE)
 
 
 def is_a(row, event):
@@ -153,22 +208,85 @@ def is_a(row, event):
         return event in {"spell", "any"}
     if "seen" in row:
         return event in {"visit", "any"} and row["seen"]
-    return event in {row["code"], "both", "any"}
+    return event in {row["code"], "both", "reading", "any"}
+
+
+@settings(max_examples=40)
+@given(drawn, st.sampled_from([CATALOGUE, APART]))
+def test_three_ways_to_the_same_figures(draw, catalogue):
+    drawn_world, pairs, start = draw
+    three_ways(histories(drawn_world, start), index_of(pairs, start), catalogue)
+
+
+def three_ways(rows, index, catalogue):
+    infos = list(catalogue.infos())
+    made = features(rows, index, catalogue)[catalogue.contract.names]
+    in_sql = sql_features(tables(rows), index, catalogue, ZONE)
+    exact = [info.name for info in infos if info.aggregate in EXACT]
+    pd.testing.assert_frame_equal(made[exact], in_sql[exact], check_exact=True)
+    np.testing.assert_allclose(made[in_sql.columns].to_numpy(), in_sql.to_numpy(), rtol=1e-9, atol=1e-9)
+    naive = Naive(rows, is_a, catalogue.longest)
+    loop = [[naive.figure(r.person_id, r.as_of.to_pydatetime(), i) for i in infos] for r in index.itertuples()]
+    np.testing.assert_allclose(made.to_numpy(), np.array(loop, dtype=float), rtol=1e-9, atol=1e-9)
 
 
 @settings(max_examples=25)
-@given(drawn)
-def test_three_ways_to_the_same_figures(draw):
+@given(drawn, st.sampled_from([CATALOGUE, APART]), st.integers(1, 3))
+def test_blocks_and_kinds_do_not_matter(draw, catalogue, most):
+    """However many rows the pass takes at a time, and whether what a row is was worked out of it or of one alike."""
     drawn_world, pairs, start = draw
     rows, index = histories(drawn_world, start), index_of(pairs, start)
-    made = features(rows, index)[CATALOGUE.contract.names]
-    in_sql = sql_features(tables(rows), index, CATALOGUE, ZONE)
-    exact = [info.name for info in INFOS if info.aggregate in EXACT]
-    pd.testing.assert_frame_equal(made[exact], in_sql[exact], check_exact=True)
-    np.testing.assert_allclose(made[in_sql.columns].to_numpy(), in_sql.to_numpy(), rtol=1e-9, atol=1e-9)
-    naive = Naive(rows, is_a, CATALOGUE.longest)
-    loop = [[naive.figure(r.person_id, r.as_of.to_pydatetime(), i) for i in INFOS] for r in index.itertuples()]
-    np.testing.assert_allclose(made.to_numpy(), np.array(loop, dtype=float), rtol=1e-9, atol=1e-9)
+    with patch.object(kernel, "MOST_ROWS", most), patch.object(events, "_alike", lambda *_: None):
+        made = features(rows, index, catalogue)
+    pd.testing.assert_frame_equal(made, features(rows, index, catalogue))
+
+
+@pytest.fixture
+def paths(monkeypatch):
+    """For an event of `APART`: whether it was found in place, and how many of it, of each row since that had any."""
+    rooms, make = [], kernel.scratch
+    monkeypatch.setattr(kernel, "scratch", lambda *sizes: rooms.append(make(*sizes)) or rooms[-1])
+
+    def of(event):
+        codes = [range(CODES[event], len(room.ends), len(room.ends) // room.block) for room in rooms]
+        found = [
+            (bool(room.in_place[code]), int(room.ends[code] - room.begins[code, 2]))
+            for room, places in zip(rooms, codes, strict=True)
+            for code in places
+        ]
+        return {(where, many) for where, many in found if many}
+
+    return of
+
+
+def test_drawn_histories_go_down_both_paths(paths):
+    @settings(max_examples=200, derandomize=True, database=None, phases=[Phase.generate])
+    @given(drawn)
+    def look(draw):
+        drawn_world, pairs, start = draw
+        features(histories(drawn_world, start), index_of(pairs, start), APART)
+
+    look()
+    assert {where for where, _ in paths("reading")} == {True, False}
+
+
+@pytest.mark.parametrize("late", [(), ("observations",), ("contacts",), ("observations", "contacts")])
+def test_some_events_in_place_and_others_gathered(paths, late):
+    """A row of a late table is not known at the cut, so that the others of it are gathered."""
+    whose = {"person_id": 1, "team_id": "T1", "lasts": None}
+    readings = [whose | {"code": "a", "value": float(hour), "occurred_at": hour} for hour in (10, 20, 30, 40)]
+    visits = [whose | {"seen": True, "occurred_at": hour} for hour in (15, 25, 35)]
+    told = {
+        name: [
+            line | {"known_from": 240 if name in late and line["occurred_at"] in (20, 25) else line["occurred_at"]}
+            for line in lines
+        ]
+        for name, lines in (("observations", readings), ("contacts", visits))
+    }
+    rows = histories(told | {"referrals": []}, NIGHTS[2])
+    three_ways(rows, index_of([(1, 50)], NIGHTS[2]), APART)
+    assert paths("reading") == {(False, 3) if "observations" in late else (True, 4)}
+    assert paths("visit") == {(False, 2) if "contacts" in late else (True, 3)}
 
 
 def strays(rows, index):
@@ -254,3 +372,4 @@ def test_features_and_label_never_share_an_event_and_tile(admitted, cut, start):
 
 def test_every_aggregate_is_drawn():
     assert {info.aggregate for info in INFOS} == set(AGGREGATES)
+    assert {info.aggregate for info in APART.infos()} == set(AGGREGATES) - {"team_share"}
