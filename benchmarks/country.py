@@ -32,18 +32,20 @@ Ints = npt.NDArray[np.int64]
 def laid_down(folder: Path, people: int, seed: int, days: int = 365) -> tuple[History, int]:
     """A history of so many people in `folder`, and how many rows it holds; drawn once, and found again from then on."""
     buckets = max(1, round(people / BUCKET))
-    if not delta.exists(folder / "ledger"):
+    if not delta.Table(folder / "ledger").exists():
         rows = 0
         for bucket in range(buckets):
             for name, versions in drawn(people_of(bucket, buckets, people), seed, days).items():
                 rows += versions.num_rows
-                delta.write(folder / name, stored(name, versions, bucket), PARTITIONS, ("person_id", "known_from"))
-        at = {name: delta.version(folder / name) for name in TABLES}
+                delta.Table(folder / name).write(
+                    stored(name, versions, bucket), PARTITIONS, ("person_id", "known_from")
+                )
+        at = {name: delta.Table(folder / name).version() for name in TABLES}
         clock = datetime.fromtimestamp(LAST / 1e6, UTC)
         row = {"batch": 1, "source": "drawn", "name": "drawn", "fingerprint": "drawn", "buckets": buckets, "rows": rows}
         row |= dict.fromkeys(("received_at", "covers_to", "ingested_at"), clock) | {"versions": json.dumps(at)}
         row |= {"added": "{}", "outdated": "{}"}
-        delta.write(folder / "ledger", pa.Table.from_pylist([row], schema=LEDGER))
+        delta.Table(folder / "ledger").write(pa.Table.from_pylist([row], schema=LEDGER))
     history = History(folder)
     return history, int(history.ledger()["rows"].iloc[0])
 

@@ -8,7 +8,7 @@ derived: `{aggregate}_{event}_{days}d`. `features.vocabulary` has the aggregates
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 import duckdb
@@ -194,8 +194,9 @@ class Catalogue(_Data):
         return ""
 
 
+@lru_cache(maxsize=16)
 def load_catalogue(text: str, where: str) -> Catalogue:
-    """Read a catalogue, refusing with `where` and the place whatever it cannot mean."""
+    """Read a catalogue (the same text once), refusing with `where` and the place whatever it cannot mean."""
     try:
         catalogue = Catalogue.model_validate(yaml.safe_load(text))
     except yaml.YAMLError as error:

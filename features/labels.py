@@ -96,14 +96,22 @@ def _moment(matured_at: datetime) -> pd.DataFrame:
     return pd.DataFrame({"matured_at": pd.Series([matured_at], dtype="datetime64[us, UTC]")})
 
 
-def admission_lag_days(spells: pd.DataFrame, rules: OutcomeRules) -> float:
+def known_since(people: pa.Table) -> pd.DataFrame:
+    """person_id, known_since: when anything was first known of a person."""
+    frame: pd.DataFrame = people.select(["person_id", "known_from"]).to_pandas()
+    return frame.groupby("person_id", as_index=False).min().rename(columns={"known_from": "known_since"})
+
+
+def admission_lag_days(spells: pd.DataFrame, since: pd.DataFrame, rules: OutcomeRules) -> float:
     """The measured lag (days) within which `rules.lag_quantile` of emergency admissions became known; 0 without any.
 
-    The latest admissions are left out: of those only the ones told early are in.
+    since: as `known_since`. What is told of a newcomer's past was not late, so it is left out; so are the latest
+    admissions, of which only the ones told early are in. Where nothing else is known, they count.
     """
-    mine = spells[spells["emergency"]]
+    mine = spells[spells["emergency"]].merge(since, on="person_id", how="left")
     settled = mine[mine["admitted_at"] < mine["known_from"].max() - pd.Timedelta(days=SETTLED_DAYS)]
-    mine = settled if len(settled) else mine
+    watched = settled[settled["known_since"] <= settled["admitted_at"]]
+    mine = next((part for part in (watched, settled) if len(part)), mine)
     lags = (mine["known_from"] - mine["admitted_at"]).dt.total_seconds().to_numpy() / 86400
     return float(np.quantile(lags, rules.lag_quantile)) if len(lags) else 0.0
 

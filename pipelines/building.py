@@ -18,7 +18,7 @@ from features.catalogue import Catalogue
 from features.cohort import CONTACT_COLUMNS, caseload
 from features.errors import NotReadyError
 from features.history import merged
-from features.labels import admission_lag_days, deaths_known, inpatient_spells, label
+from features.labels import admission_lag_days, deaths_known, inpatient_spells, known_since, label
 from features.schema import TABLES
 from features.teams import added
 from features.windows import HORIZON_DAYS, cuts, shift_days
@@ -82,7 +82,8 @@ def matured_outcomes(history: History, config: ServiceConfig, matured_at: dateti
     spells = inpatient_spells(tables["stays"], matured_at, config.outcome, config.caseload.believed_stay_days)
     deaths = deaths_known(tables["people"], tables["stays"], matured_at)
     merges = merged(tables["people"])
-    return Outcomes(matured_at, spells, deaths, merges, admission_lag_days(spells, config.outcome))
+    lag_days = admission_lag_days(spells, known_since(tables["people"]), config.outcome)
+    return Outcomes(matured_at, spells, deaths, merges, lag_days)
 
 
 def planned_cuts(config: ServiceConfig, as_of: datetime, first: datetime, lag_days: float) -> dict[str, list[datetime]]:

@@ -3,6 +3,7 @@
 import getpass
 import os
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -243,6 +244,30 @@ def play_world(config: ConfigOption = DEFAULT_CONFIG, workspace: WorkspaceOption
     listed, acted, prevented = (len(done.life.journal.exposures), done.acted, len(done.life.journal.prevented))
     out.print(f"{listed:,} places on lists, {acted:,} acted on, {prevented:,} emergency admissions prevented")
     out.print(f"Truth: {done.folder / 'truth'}", soft_wrap=True)
+
+
+@worlds.command("year")
+def play_year(
+    config: ConfigOption = DEFAULT_CONFIG,
+    workspace: WorkspaceOption = None,
+    places: Annotated[int, typer.Option(help="Caseload places.")] = 1000,
+    days: Annotated[int, typer.Option(help="Days that are played, after the world's own.")] = 365,
+) -> None:
+    """Play a year through the daily path twice, with teams acting on the lists and not; goes on where it stopped."""
+    loaded = opened(config, workspace)
+    from pipelines.config import load_config
+    from pipelines.year import Plan, year
+
+    plan = Plan(partial(load_config, config), loaded.workspace / "year", places, days)
+    with telling("Playing a year") as tell:
+        done = year(plan, tell)
+    for row in done.months[done.months["month"] == "all"].itertuples():
+        out.print(f"{row.arm}: {row.measure} {row.value:.4g} ({row.low:.4g} to {row.high:.4g})")
+    for row in done.retrained.itertuples():
+        out.print(
+            f"{row.model}, judged where {row.arm}: {row.measure} {row.value:.4g} ({row.low:.4g} to {row.high:.4g})"
+        )
+    out.print(f"Tables and picture: {done.folder}", soft_wrap=True)
 
 
 @app.command("features")

@@ -1,7 +1,7 @@
 """The evidence that only a simulated trust can give. This module alone reads the simulator's truth; nothing that makes
 a model or a list imports it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -71,19 +71,38 @@ def prove(service: Service, tell: Tell) -> Proof:
     return Proof(page, lines, one_clock)
 
 
-def truth(service: Service) -> pd.DataFrame:
-    """person_id, as_of and a column for each of `BOUNDS` that the simulator wrote."""
-    path = service.workspace.extracts / "truth" / "days.parquet"
+def truth(service: Service, named: Mapping[str, str] = BOUNDS) -> pd.DataFrame:
+    """person_id, as_of and a column, by its new name, for each of `named` that the simulator wrote."""
+    days = _table(service, "days").rename(columns=dict(named))
+    cuts = {day: cut(day, service.config.cut, service.config.zone) for day in days["date"].unique()}
+    known = _known(days, service).assign(as_of=lambda rows: rows["date"].map(cuts))
+    known = known.astype({"as_of": "datetime64[us, UTC]"})
+    return known[[*KEYS, *(name for name in named.values() if name in known)]].drop_duplicates(list(KEYS))
+
+
+def true_admissions(service: Service) -> pd.DataFrame:
+    """person_id, as_of of every emergency admission, reported or not: the cut before it."""
+    found = _known(_table(service, "admissions"), service)
+    begins = service.config.cut
+    days = (found["admitted_at"] - pd.Timedelta(hours=begins.hour, minutes=begins.minute)).dt.date
+    cuts = {day: cut(day, begins, service.config.zone) for day in days.unique()}
+    return found[["person_id"]].assign(as_of=days.map(cuts).astype("datetime64[us, UTC]")).drop_duplicates()
+
+
+def _table(service: Service, name: str) -> pd.DataFrame:
+    path = service.workspace.extracts / "truth" / f"{name}.parquet"
     if not service.config.simulated or not path.is_file():
         message = f"Simulated evidence needs a simulated trust with its truth; there is none in {path.parent}."
         raise NotReadyError(message)
-    days = pd.read_parquet(path).rename(columns=BOUNDS)
+    return pd.read_parquet(path)
+
+
+def _known(rows: pd.DataFrame, service: Service) -> pd.DataFrame:
+    """Rows of the truth by the pseudonyms of their people; those whom no extract has named are left out."""
     links = service.identities.links().to_pandas()
     person = dict(zip(links["alias"].str.rsplit(":", n=1).str[-1], links["person_id"], strict=True))
-    cuts = {day: cut(day, service.config.cut, service.config.zone) for day in days["date"].unique()}
-    known = days.assign(person_id=days["local_patient_id"].map(person), as_of=days["date"].map(cuts))
-    known = known.dropna(subset=["person_id"]).astype({"person_id": "int64", "as_of": "datetime64[us, UTC]"})
-    return known[[*KEYS, *(name for name in BOUNDS.values() if name in known)]].drop_duplicates(list(KEYS))
+    known = rows[rows["local_patient_id"].isin(person)]  # first, since a null would make floats of the pseudonyms
+    return known.assign(person_id=known["local_patient_id"].map(person).astype("int64"))
 
 
 def with_truth(data: Dataset, true: pd.DataFrame) -> Dataset:

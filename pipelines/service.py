@@ -48,7 +48,7 @@ class Service:
     def catalogue_text(self) -> str:
         return self.own_catalogue or self.config.read(self.config.features)
 
-    @property
+    @cached_property
     def history(self) -> History:
         return History(self.workspace.history, self.config.buckets, self.batches)
 
@@ -58,7 +58,7 @@ class Service:
 
         return Exposures(self.config.exposure.url, self.workspace.exposure)
 
-    @property
+    @cached_property
     def identities(self) -> Identities:
         return Identities(self.workspace.identity)
 

@@ -69,6 +69,13 @@ def train(config: ServiceConfig, as_of: datetime, tell: Tell, opened: Opened = o
     return trained
 
 
+def has_champion(config: ServiceConfig) -> bool:
+    """Whether a model makes lists already."""
+    from pipelines import tracking
+
+    return tracking.holder(Service(config).workspace, tracking.CHAMPION) is not None
+
+
 def promote(config: ServiceConfig, by: str, tell: Tell) -> "Decision":
     """The challenger to the gate, on record as decided by `by`; the decision says what came of it."""
     from pipelines import promotion  # it waits for MLflow

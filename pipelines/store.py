@@ -90,6 +90,7 @@ class History:
         self.folder = folder
         self.until = until
         self._opened: dict[tuple[str, bool], tuple[int, Any]] = {}
+        self._tables = delta.Tables(folder)
         self._read: tuple[str, pd.DataFrame] | None = None
         self.buckets = self._settled_buckets(buckets)
 
@@ -209,12 +210,12 @@ class History:
         """Undo what a run that never reached the ledger left in the tables."""
         visible = self._visible()
         for name in self._made():
-            path = self._path(name)
+            table = self._tables[name]
             if name not in visible:
-                self._refuse_lost_ledger(path)
-                delta.empty(path)
-            elif delta.version(path) != visible[name]:
-                delta.restore(path, visible[name])
+                self._refuse_lost_ledger(self._path(name))
+                table.empty()
+            elif table.version() != visible[name]:
+                table.restore(visible[name])
 
     def _refuse_lost_ledger(self, path: Path) -> None:
         """A table that no batch has made visible holds one killed batch at most."""
@@ -245,7 +246,7 @@ class History:
 
     def _write(self, name: str, rows: pa.Table, in_place_of: str | None = None) -> None:
         partitions, asked = (PARTITIONS, ("person_id", "known_from")) if name in TABLES else ((), ("batch",))
-        delta.write(self._path(name), rows, partitions, asked, in_place_of)
+        self._tables[name].write(rows, partitions, asked, in_place_of)
 
     def _outdated(self, held: pa.Table, batch: Batch) -> pa.Array:
         """Rows of which batches of the same source that tell of a later time have spoken, in new words or the same."""
@@ -320,17 +321,17 @@ class History:
                 self._sort_partition(TABLES[name], bucket, period)
             many = name not in TABLES and self._in_many_files(name)
             if many:
-                delta.compact(self._path(name))
+                self._tables[name].compact()
             if many or crowded:
-                delta.vacuum(self._path(name), [visible[name]] if name in visible else [])
+                self._tables[name].vacuum([visible[name]] if name in visible else [])
 
     def _crowded(self, name: str, now: int) -> Iterator[tuple[int, int]]:
-        for (bucket, period), files in delta.file_counts(self._path(name), PARTITIONS).items():
+        for (bucket, period), files in self._tables[name].file_counts(PARTITIONS).items():
             if files > (FILES_OF_THE_PAST if period < now else FILES_BEFORE_COMPACTION):
                 yield bucket, period
 
     def _in_many_files(self, name: str) -> bool:
-        return any(files > FILES_BEFORE_COMPACTION for files in delta.file_counts(self._path(name)).values())
+        return any(files > FILES_BEFORE_COMPACTION for files in self._tables[name].file_counts().values())
 
     def _sort_partition(self, table: Table, bucket: int, period: int) -> None:
         inside = (pc.field("bucket") == bucket) & (pc.field("period") == period)
@@ -338,10 +339,10 @@ class History:
         self._write(table.name, in_stored_order(table, found), f"bucket = {bucket} and period = {period}")
 
     def _made(self) -> list[str]:
-        return [name for name in (*TABLES, SPOKEN) if delta.exists(self._path(name))]
+        return [name for name in (*TABLES, SPOKEN) if self._tables[name].exists()]
 
     def _commit(self, batch: Batch, number: int, done: Ingested, ingested_at: datetime) -> None:
-        at = {name: delta.version(self._path(name)) for name in self._made()}
+        at = {name: self._tables[name].version() for name in self._made()}
         row = {
             "batch": number,
             "source": batch.source,
@@ -358,8 +359,8 @@ class History:
         }
         self._write("ledger", pa.Table.from_pylist([row], schema=LEDGER))
         if self._in_many_files("ledger"):
-            delta.compact(self._path("ledger"))
-            delta.vacuum(self._path("ledger"))
+            self._tables["ledger"].compact()
+            self._tables["ledger"].vacuum()
 
     def _refuse_other_layout(self, columns: list[str]) -> None:
         if set(columns) != set(LEDGER.names):

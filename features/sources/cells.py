@@ -94,7 +94,8 @@ def all_present(parts: Iterable[str]) -> str:
 class Filler:
     """Turns cells into SQL. refer: a column's name in the mapping -> its SQL; the rest as in the mapping.
 
-    What is costly or used more than once becomes a step: a column of an inner query, so that it is worked out once.
+    What is costly or used more than once becomes a step: a column of an inner query, so that it is worked out once, and
+    planned once. Dates made of steps become columns of the query around that.
     """
 
     refer: Callable[[str], str]
@@ -103,6 +104,7 @@ class Filler:
     no_date: tuple[str, ...]
     receipt: str
     steps: dict[str, str] = field(default_factory=dict)
+    dates: dict[str, str] = field(default_factory=dict)
 
     def step(self, sql: str) -> str:
         """The name under which the outer query has the value of `sql`."""
@@ -190,6 +192,7 @@ class Filler:
 
         `found` is made of steps: reading a date twice in one expression takes DuckDB longer to plan than to do.
         """
+        found = self.dates.setdefault(found, f"_d{len(self.dates)}")
         given = self.step(f"{text} is not null")
         unreadable = f"{given} and {found} is null"
         implausible = f"({found} < {OLDEST} or {found} > {self.receipt} + interval {YEARS_AHEAD} year)"

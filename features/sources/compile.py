@@ -74,16 +74,16 @@ def compile_spec(mapping: Mapping, table: str, spec: Spec, name: str, zone: str,
     flags = [f"coalesce({test}, false) as _n{i}" for i, test in enumerate(notes.values())]
     whens = " ".join(f"when {test} then {i + 1}" for i, test in enumerate(faults.values()))
     identities = [identity_sql(identity, refer) for identity in spec.person]
-    steps = [f"{sql} as {step}" for sql, step in filler.steps.items()]
+    steps, dates = ([f"{sql} as {name}" for sql, name in part.items()] for part in (filler.steps, filler.dates))
     select = f"""
         select _row, _at, _t, coalesce(_who, _next) as _identity, case when _who is not null then _next end as _alias,
                _key, _by_person, _used, {deleted} as _deleted, {", ".join([*columns, *flags, ""])}
                (case {whens} end)::utinyint as _reason
-        from (select this._row, this._at, this._t, this._bad_at,
+        from (select {", ".join(["*", *dates])} from (select this._row, this._at, this._t, this._bad_at,
                      {identities[0]} as _who, {_next_best(identities)} as _next,
                      {_key(spec, refer)} as _key, {_by_person(spec, refer)} as _by_person,
                      coalesce({spec.where or "true"}, false) as _used, {", ".join(steps)}
-              from {source}{_joins(mapping, spec, refer)})"""
+              from {source}{_joins(mapping, spec, refer)}))"""
     reasons = list(notes)
     if table == "observations":
         select = _measured(mapping, select, reasons)

@@ -5,6 +5,7 @@ docs/sources.md describes the file for whoever writes one; the models below are 
 
 import datetime as dt
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, Literal, Self
 from zoneinfo import available_timezones
 
@@ -272,8 +273,10 @@ _Loader.yaml_implicit_resolvers = {
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_keys)
 
 
+@lru_cache(maxsize=64)
 def load_mapping(text: str, where: str) -> Mapping:
-    """The mapping written in `text`. Raises ConfigError naming the place within `where` that is not understood."""
+    """The mapping written in `text`; the same text is read once. ConfigError names the place within `where` that is
+    not understood."""
     try:
         found = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:

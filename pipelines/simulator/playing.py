@@ -1,6 +1,7 @@
 """A world whose days come one by one, so that teams can act on the lists that were made of the days before."""
 
 import csv
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from pipelines.simulator.config import HORIZON_DAYS, SimulatorConfig
 from pipelines.simulator.extracts import plan_extracts, write_extract
 from pipelines.simulator.journal import Life, begin, live
 from pipelines.simulator.records import make_records
-from pipelines.simulator.trust import trust_of
+from pipelines.simulator.trust import numbers_of, trust_of
 from pipelines.simulator.truth import write_truth
 from pipelines.simulator.writing import lay_out, replaced, write_config
 
@@ -61,7 +62,10 @@ def end_play(play: Play) -> None:
     nobody = np.zeros(0, dtype=np.int64)
     for _ in range(HORIZON_DAYS):
         live(play.life, nobody)
-    write_truth(make_records(play.life), play.folder / "truth")
+    aside = play.folder.with_name(f".{play.folder.name}.truth")
+    shutil.rmtree(aside, ignore_errors=True)
+    write_truth(make_records(play.life), aside)
+    aside.rename(play.folder / "truth")
 
 
 def _write_next(config: SimulatorConfig, life: Life, folder: Path, number: int) -> list[str]:
@@ -74,7 +78,7 @@ def _write_next(config: SimulatorConfig, life: Life, folder: Path, number: int) 
 def listed_people(play: Play, lists: Path) -> Ints:
     """The people on a day's published lists (a folder with each team's list.csv), each list from the top; whoever is on
     several lists is named once, since teams act on a person and not on a place."""
-    owner = {str(number): person for person, number in enumerate(trust_of(play.life).nhs_number.tolist())}
+    owner = {str(number): person for person, number in enumerate(numbers_of(play.life).tolist())}
     found = []
     for path in sorted(lists.glob("*/list.csv")):
         with path.open(encoding="utf-8-sig", newline="") as lines:

@@ -35,6 +35,11 @@ def build_trust(config: SimulatorConfig, progress: Callable[[float], None]) -> T
     return trust_of(live_through(config, progress))
 
 
+def numbers_of(life: Life) -> Ints:
+    """The NHS number of everybody ever referred."""
+    return nhs_numbers(np.random.default_rng(life.world.config.seed), len(life.people))
+
+
 def trust_of(life: Life) -> Trust:
     """What is on record of a world lived through so far."""
     records = make_records(life)
@@ -42,7 +47,7 @@ def trust_of(life: Life) -> Trust:
     return Trust(
         records=records,
         registrations=make_registrations(world, records.referrals, len(people)),
-        nhs_number=nhs_numbers(np.random.default_rng(world.config.seed), len(people)),
+        nhs_number=numbers_of(life),
         frailty_score=observed_frailty(world, people),
         referral_number=reused_referral_numbers(records.referrals, world),
         contacts=spoilt_contacts(records),

@@ -78,8 +78,11 @@ def _write(config: SimulatorConfig, folder: Path, tell: Progress) -> Summary:
 
 
 def write_config(config: SimulatorConfig, folder: Path) -> None:
-    text = config.model_dump_json(indent=1, by_alias=True)
-    (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+    (folder / CONFIG_FILE).write_text(config_text(config), encoding="utf-8")
+
+
+def config_text(config: SimulatorConfig) -> str:
+    return config.model_dump_json(indent=1, by_alias=True) + "\n"
 
 
 def lay_out(trust: Trust) -> dict[str, Sequence[Sheet]]:

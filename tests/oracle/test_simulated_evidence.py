@@ -71,6 +71,15 @@ def test_the_truth_is_of_the_people_on_the_caseload(data, true):
     assert len(frame.merge(true, on=["person_id", "as_of"])) == len(frame)
 
 
+def test_the_true_admissions_are_those_of_the_people_on_the_caseload(service):
+    days = proving.truth(service, {"hazard": "hazard"})
+    admitted = proving.true_admissions(service).assign(admitted=1)
+    found = days.merge(admitted, on=["person_id", "as_of"], how="left")["admitted"].sum()
+    expected = days["hazard"].sum()
+    assert expected > 10
+    assert found == pytest.approx(expected, abs=4 * np.sqrt(expected))
+
+
 def test_the_model_does_not_beat_what_could_be_known_and_its_risks_are_near_the_truth(service, bundle, data, true):
     judged, found = proving.held(bundle, data, true, service)
     by_name = {line.name: line for line in found}

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from drawn import london
 
-from features.labels import OutcomeRules, admission_lag_days, given_labels, inpatient_spells, label
+from features.labels import OutcomeRules, admission_lag_days, given_labels, inpatient_spells, known_since, label
 
 CUT = "2026-01-05 06:00"
 LATER = "2026-06-01 00:00"
@@ -140,8 +140,28 @@ def test_the_lag_is_measured_from_when_admissions_became_known(history):
     drawn = "\n".join(f"{n} | {n} | 21 | 2026-01-01 00:00 | 2026-01-{1 + n:02} 00:00" for n in range(1, 21))
     stays = history(stays="row_id | person_id | method | admitted_at | known_from\n" + drawn)["stays"]
     spells = inpatient_spells(stays, london(LATER), OutcomeRules(), 180)
-    assert admission_lag_days(spells, OutcomeRules(lag_quantile=0.5)) == pytest.approx(10.5)
-    assert admission_lag_days(spells.iloc[:0], OutcomeRules()) == 0
+    always = known_since(
+        history(people="person_id | known_from\n" + people(range(1, 21), "2025-12-01 00:00"))["people"]
+    )
+    assert admission_lag_days(spells, always, OutcomeRules(lag_quantile=0.5)) == pytest.approx(10.5)
+    assert admission_lag_days(spells.iloc[:0], always, OutcomeRules()) == 0
+
+
+def test_what_is_told_of_a_newcomers_past_is_not_a_lag(history):
+    """A daily feed believes nothing earlier than itself: the stays of years ago come with their newcomer."""
+    drawn = "".join(f"{n} | {n} | 21 | 2026-01-01 00:00 | 2026-01-03 00:00\n" for n in range(1, 6))
+    drawn += "".join(f"{n} | {n} | 21 | 2025-01-01 00:00 | 2026-04-01 00:00\n" for n in range(6, 21))
+    stays = history(stays="row_id | person_id | method | admitted_at | known_from\n" + drawn)["stays"]
+    spells = inpatient_spells(stays, london(LATER), OutcomeRules(), 180)
+    told = people(range(1, 6), "2025-12-01 00:00") + people(range(6, 21), "2026-04-01 00:00")
+    since = known_since(history(people="person_id | known_from\n" + told)["people"])
+    assert admission_lag_days(spells, since, OutcomeRules()) == pytest.approx(2)
+    newcomers = since[since["person_id"] > 5]
+    assert admission_lag_days(spells[spells["person_id"] > 5], newcomers, OutcomeRules()) == pytest.approx(455, abs=0.1)
+
+
+def people(numbers, known_from):
+    return "".join(f"{number} | {known_from}\n" for number in numbers)
 
 
 def test_outcomes_given_as_a_table_follow_the_same_boundary():
