@@ -32,7 +32,8 @@ class Backtest:
 
 
 def backtest(service: Service, as_of: datetime, origins: int, tell: Tell) -> Backtest:
-    """Train and judge at `as_of` and at earlier cuts, `test_days` apart, so that no two test blocks share a day.
+    """Train and judge at `as_of` and at earlier cuts, `test_days` apart, so that no two test blocks share a day: for
+    that, an earlier cut keeps at least the admission lag of the later ones.
 
     Each origin is logged as a nested run; no model is registered. ConfigError for a task given as tables, whose split
     is its author's.
@@ -42,11 +43,11 @@ def backtest(service: Service, as_of: datetime, origins: int, tell: Tell) -> Bac
         raise ConfigError(message)
     folder = service.workspace.evaluation / f"backtest-{as_of:%Y-%m-%d}"
     logged: dict[str, tracking.Origin] = {}
-    found = []
+    found, lag_days = [], 0.0
     for back in range(origins):
         cut = shift_days(as_of, -back * service.config.periods.test_days, service.config.zone)
         name = f"{cut:%Y-%m-%d}"
-        lineage, judged, evidence = _at_origin(service, cut, f"{folder.name}/{name}", tell)
+        lag_days, lineage, judged, evidence = _at_origin(service, cut, f"{folder.name}/{name}", lag_days, tell)
         logged[name] = (lineage, evidence.metrics)
         found.append(_figures(name, judged))
     figures = pd.concat(found, ignore_index=True)
@@ -57,14 +58,16 @@ def backtest(service: Service, as_of: datetime, origins: int, tell: Tell) -> Bac
     return Backtest(page, figures)
 
 
-def _at_origin(service: Service, cut: datetime, name: str, tell: Tell) -> tuple[dict[str, Any], Evaluation, Evidence]:
+def _at_origin(
+    service: Service, cut: datetime, name: str, least_lag_days: float, tell: Tell
+) -> tuple[float, dict[str, Any], Evaluation, Evidence]:
     def told(words: str) -> None:
         tell(f"{cut:%d-%b-%Y}: {words}")
 
-    data = rows_for(service, cut, told)
+    data = rows_for(service, cut, told, least_lag_days=least_lag_days)
     bundle, _ = fitted(service, data, cut, told)
     judged = judge(bundle, data, service)
-    return dict(bundle.lineage), judged, write_evidence(judged, bundle, service, name)
+    return data.lag_days, dict(bundle.lineage), judged, write_evidence(judged, bundle, service, name)
 
 
 def _figures(origin: str, judged: Evaluation) -> pd.DataFrame:

@@ -76,14 +76,16 @@ class Snapshot:
     data_as_of: datetime
 
 
-def matured_outcomes(history: History, config: ServiceConfig, matured_at: datetime) -> Outcomes:
-    """Stays and deaths as known at `matured_at`, with the admission lag measured on them."""
+def matured_outcomes(
+    history: History, config: ServiceConfig, matured_at: datetime, least_lag_days: float = 0.0
+) -> Outcomes:
+    """Stays and deaths as known at `matured_at`, with the admission lag measured on them, or `least_lag_days`."""
     tables = history.read(names=("stays", "people"), known_by=matured_at)
     spells = inpatient_spells(tables["stays"], matured_at, config.outcome, config.caseload.believed_stay_days)
     deaths = deaths_known(tables["people"], tables["stays"], matured_at)
     merges = merged(tables["people"])
     lag_days = admission_lag_days(spells, known_since(tables["people"]), config.outcome)
-    return Outcomes(matured_at, spells, deaths, merges, lag_days)
+    return Outcomes(matured_at, spells, deaths, merges, max(lag_days, least_lag_days))
 
 
 def planned_cuts(config: ServiceConfig, as_of: datetime, first: datetime, lag_days: float) -> dict[str, list[datetime]]:
@@ -124,9 +126,11 @@ def dataset(
     over: Mapper,
     tell: Callable[[str], None],
     parts: Sequence[str] = (),
+    least_lag_days: float = 0.0,
 ) -> Dataset:
-    """Everything a training at `as_of` needs, from what was known then; only the blocks in `parts`, where given."""
-    outcomes = matured_outcomes(history, config, as_of)
+    """Everything a training at `as_of` needs, from what was known then; only the blocks in `parts`, where given. The
+    admission lag is what was measured then, or `least_lag_days`, if that is longer."""
+    outcomes = matured_outcomes(history, config, as_of, least_lag_days)
     blocks = planned_cuts(config, as_of, _first_contact(history, as_of, over), outcomes.lag_days)
     wanted = {part: moments for part, moments in blocks.items() if not parts or part in parts}
     others = {part: blocks[part] for part in (TRAIN, CALIBRATE) if part not in wanted}

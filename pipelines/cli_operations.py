@@ -84,8 +84,10 @@ def replay(
     loaded = opened(config, workspace)
     from pipelines import steps
 
-    one = chosen_cut(loaded, as_of).astimezone(ZoneInfo(loaded.zone)).date() if first is None else None
-    days = (one, one) if one is not None else chosen_days(loaded, first, last)
+    if as_of and (first or last):
+        message = "--as-of names one day, --from and --to several; found both. Leave one of them out."
+        raise ConfigError(message)
+    days = chosen_days(loaded, first, last) if first or last else (chosen_day(loaded, as_of),) * 2
     with telling("Replay") as tell:
         found = steps.replay(loaded, *days, tell)
     for day in found:
@@ -127,8 +129,12 @@ def chosen_days(config: ServiceConfig, first: str | None, last: str | None) -> t
     if first is None:
         message = "--from must name the first day; it is not given. Give it as 2026-01-12."
         raise ConfigError(message)
-    newest = chosen_cut(config, None).astimezone(ZoneInfo(config.zone)).date()
-    return day_of(first, "--from"), newest if last is None else day_of(last, "--to")
+    return day_of(first, "--from"), chosen_day(config, None) if last is None else day_of(last, "--to")
+
+
+def chosen_day(config: ServiceConfig, as_of: str | None) -> date:
+    """The day of `chosen_cut`, on the service's clock."""
+    return chosen_cut(config, as_of).astimezone(ZoneInfo(config.zone)).date()
 
 
 def moment_of(config: ServiceConfig, at: str | None) -> datetime:

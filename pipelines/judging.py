@@ -21,12 +21,14 @@ from pipelines.traits import traits
 Tell = Callable[[str], None]
 
 
-def rows_for(service: Service, as_of: datetime, tell: Tell, parts: tuple[str, ...] = ()) -> Dataset:
-    """The dataset of the built-in task, or of the one given as tables in the configuration."""
+def rows_for(
+    service: Service, as_of: datetime, tell: Tell, parts: tuple[str, ...] = (), least_lag_days: float = 0.0
+) -> Dataset:
+    """The dataset of the built-in task, or of the one given as tables in the configuration, which has no lag."""
     if service.config.task is not None:
         return given_dataset(service, service.config.task, tell)
     with service.workers() as over:
-        return dataset(service.history, service.config, service.catalogue, as_of, over, tell, parts)
+        return dataset(service.history, service.config, service.catalogue, as_of, over, tell, parts, least_lag_days)
 
 
 def refuse_seen(bundle: Bundle, data: Dataset) -> None:

@@ -121,11 +121,12 @@ def judged(plan: Plan, tell: Tell) -> Year:
     for name, arm in arms.items():
         tell(f"judging month by month: {name}")
         months.append(by_month(shown(arm), DRAWS).assign(arm=name))
-    found = Year(pd.concat(months, ignore_index=True), retrained(arms, plan.days, tell), plan.folder)
-    found.months.to_csv(plan.folder / "months.csv", index=False)
-    found.retrained.to_csv(plan.folder / "retrained.csv", index=False)
-    draw_year(found.months, plan.folder / "year.png")
-    return found
+    by_arm = pd.concat(months, ignore_index=True)
+    by_arm.to_csv(plan.folder / "months.csv", index=False)
+    draw_year(by_arm, plan.folder / "year.png")
+    learned = retrained(arms, plan.days, tell)
+    learned.to_csv(plan.folder / "retrained.csv", index=False)
+    return Year(by_arm, learned, plan.folder)
 
 
 def shown(arm: Arm) -> pd.DataFrame:
