@@ -4,6 +4,9 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from markupsafe import Markup
 
 from models.ranking import in_words
 from pipelines.pages import words
@@ -37,6 +40,15 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "
 """What a spreadsheet would take for the start of a formula, full-width forms included."""
 
 
+@dataclass(frozen=True)
+class Board:
+    """What a page has on a board that answers it, and not in a file: markup `above` all else, and `beside` each person,
+    by person_id."""
+
+    above: Markup = Markup("")
+    beside: Mapping[int, Markup] = field(default_factory=dict)
+
+
 def csv_text(people: Iterable[Person], stamp: Stamp) -> str:
     """The list as CSV (RFC 4180): a byte order mark, so that Excel reads it as UTF-8, and CRLF line ends."""
     text = io.StringIO(newline="")
@@ -46,13 +58,15 @@ def csv_text(people: Iterable[Person], stamp: Stamp) -> str:
     return "\ufeff" + text.getvalue()
 
 
-def list_page(team: Team, people: Sequence[Person], stamp: Stamp) -> str:
-    """The page a team reads at 08:00, on a tablet or on paper."""
+def list_page(team: Team, people: Sequence[Person], stamp: Stamp, board: Board | None = None) -> str:
+    """The page a team reads at 08:00, on a tablet or on paper; or on a board."""
     footer = f"{team.name}, {stamp.as_of_words}, data to {stamp.data_words}, model {stamp.model_version}"
     return render(
         "list.html",
         footer=footer,
         simulated=stamp.simulated,
+        sends=board is not None,
+        board=board or Board(),
         team=team,
         people=people,
         stamp=stamp,

@@ -18,8 +18,9 @@ CHANGES = {"new": "New", "rising": "Up", "steady": "Same", "falling": "Down"}
 @dataclass(frozen=True)
 class Person:
     """One listed person. Text is empty where there is nothing to say; `risk` is a probability and
-    `last_seen_by` a key of `words.SEEN_BY`."""
+    `last_seen_by` a key of `words.SEEN_BY`. `person_id` is for whoever works with the page: no page shows it."""
 
+    person_id: int
     rank: int
     nhs_number: str
     name: str
@@ -76,6 +77,7 @@ def _person(row: Mapping[Any, Any], names: Mapping[str, str], stamp: Stamp) -> P
     risk = float(row["risk"])
     seen, ago = _last_seen(row["last_seen"], stamp)
     return Person(
+        person_id=int(row["person_id"]),
         rank=int(row["rank"]),
         nhs_number=words.nhs_number(_text(row["nhs_number"])),
         name=_name(row),

@@ -33,11 +33,13 @@ def style(footer: str, banner: str) -> str:
     return (TEMPLATES / "style.css").read_text("utf-8") + f"@page {{ {top} {foot} }}\n"
 
 
-def render(template: str, *, footer: str, simulated: bool, **values: Any) -> str:
-    """A whole page. The policy allows this page's own style by its hash and images held in the page, nothing else."""
+def render(template: str, *, footer: str, simulated: bool, sends: bool = False, **values: Any) -> str:
+    """A whole page. The policy allows this page's own style by its hash and images held in the page, nothing else; and
+    where it `sends` forms, those to where it came from."""
     sheet = style(footer, "SIMULATED PEOPLE" if simulated else "")
     digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; "
+    policy += f"form-action '{'self' if sends else 'none'}'"
     page = _environment().get_template(template)
     return page.render(style=Markup(sheet), policy=policy, simulated=simulated, **values)
 

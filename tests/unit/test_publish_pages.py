@@ -9,8 +9,10 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 import pytest
+from markupsafe import Markup
 
 from pipelines.pages import (
+    Board,
     Person,
     Section,
     Stamp,
@@ -74,6 +76,7 @@ def stamp(**changes: Any) -> Stamp:
 
 def person(**changes: Any) -> Person:
     usual: dict[str, Any] = {
+        "person_id": 7,
         "rank": 1,
         "nhs_number": "999 000 0018",
         "name": "OKAFOR, Ngozi",
@@ -235,6 +238,15 @@ def test_what_is_not_known_is_said() -> None:
     for said in ("NHS number not held", "Date of birth not held", "No single reason stands out."):
         assert said in page
     assert page.split("Not seen by this team in 90 days")[1].startswith(" “About 1 in 8” means")
+
+
+def test_a_board_puts_its_own_beside_the_person_it_is_about() -> None:
+    board = Board(Markup("<p>above</p>"), {7: Markup("<p>beside</p>")})
+    page = list_page(TEAM, [person(), person(person_id=8, rank=2)], stamp(), board)
+    assert page.count("<p>above</p>") == page.count("<p>beside</p>") == 1
+    assert page.index("above") < page.index("beside") < page.index('<td role="cell" class="rank">2')
+    assert "form-action &#39;self&#39;" in page
+    assert "form-action &#39;none&#39;" in list_page(TEAM, [person()], stamp())
 
 
 def test_an_empty_list_is_a_sentence() -> None:
