@@ -95,6 +95,14 @@ class ListsConfig(_Section):
     good_until: time = time(8, 0)
 
 
+class FormsConfig(_Section):
+    """In which forms lists are written beside page and spreadsheet, and the URL of a database that shows the newest
+    ones as a table ($NAME in it comes from the environment; none without one)."""
+
+    files: tuple[Literal["xlsx", "pdf", "fhir"], ...] = ("xlsx", "pdf", "fhir")
+    database: str = ""
+
+
 class ExposureConfig(_Section):
     """url: of the database that logs who was on which list ($NAME in it comes from the environment); by default SQLite
     in the workspace. keep_days: how long, before `minusnine exposure prune` may remove it; null for ever."""
@@ -154,6 +162,7 @@ class ServiceConfig(_Section):
     tuning: TuneConfig = TuneConfig()
     promotion: GateConfig = GateConfig()
     lists: ListsConfig = ListsConfig()
+    forms: FormsConfig = FormsConfig()
     exposure: ExposureConfig = ExposureConfig()
     evidence: EvidenceConfig = EvidenceConfig()
     rules: dict[str, list[RuleTermConfig]] = Field(default_factory=dict)

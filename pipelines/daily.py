@@ -18,7 +18,7 @@ from pipelines.building import Snapshot, snapshot
 from pipelines.config import ServiceConfig
 from pipelines.feeds import feed_ages, warnings
 from pipelines.judging import capacities
-from pipelines.publish import Stamp, hold
+from pipelines.publish import LATEST, Stamp, hold
 from pipelines.runs import Run
 from pipelines.service import Service
 
@@ -82,7 +82,10 @@ def mark_stale(service: Service, as_of: datetime, why: str) -> bool:
     """Where today's lists cannot be made: leave older ones standing, marked with the day and the reason."""
     day = date.fromisoformat(local_day(service.config, as_of))
     note = f"The lists for {day:%d-%b-%Y} could not be made: {why} These are the last ones that could."
-    return hold(service.workspace.lists, note, day.isoformat())
+    marked = hold(service.workspace.lists, note, day.isoformat())
+    if marked:
+        service.listing_table.mark(service.workspace.lists / LATEST)
+    return marked
 
 
 def local_day(config: ServiceConfig, as_of: datetime) -> str:

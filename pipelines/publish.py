@@ -15,7 +15,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, date
@@ -25,7 +25,20 @@ from typing import Any
 import pandas as pd
 
 from features.errors import MinusNineError
-from pipelines.pages import Person, Stamp, Team, csv_text, index_page, list_page, people, team_views, with_notes, words
+from pipelines.forms import FILES, forms
+from pipelines.pages import (
+    Person,
+    Stamp,
+    Team,
+    csv_text,
+    index_page,
+    list_page,
+    people,
+    team_views,
+    with_notes,
+    without_forms,
+    words,
+)
 from pipelines.pages.people import CHANGES
 
 __all__ = ["LATEST", "MANIFEST", "PublishError", "Published", "Stamp", "hold", "publish", "stands"]
@@ -64,6 +77,7 @@ def publish(
     *,
     replace: bool = False,
     unlisted: Mapping[str, int] | None = None,
+    other_forms: Sequence[str] = (),
     around: Callable[[Path, str], AbstractContextManager[object]] = lambda _folder, _digest: nullcontext(),
 ) -> Published:
     """Writes every team's list for the local day of `stamp.as_of` under `folder`, and points `latest` at the newest.
@@ -74,6 +88,7 @@ def publish(
     teams: team_id, name, caseload, capacity and, if known, excluded_<reason> counts; each gets a page, those
     with nobody in `ranked` too.
     unlisted: by reason, how many people with an open referral no team's list can show; told on the index.
+    other_forms: which of `forms.FILES` are written beside each page and spreadsheet.
     around: given a finished version's folder and digest, it is entered before the lists are switched to that version
     and left after; where it fails nothing is switched.
     Raises PublishError, with nothing changed, where the inputs do not fit together, what was written does not read
@@ -81,7 +96,7 @@ def publish(
     """
     _refuse_misfits(ranked, identities, teams, stamp)
     lists = _lists(ranked, identities, teams, stamp)
-    files = _files(lists, stamp, unlisted or {})
+    files = _files(lists, stamp, unlisted or {}, other_forms)
     digest = _hash(files[MANIFEST])
     listed = sum(map(len, lists.values()))
     with _alone(folder):
@@ -134,16 +149,23 @@ def hold(folder: Path, note: str, day: str) -> bool:
 
 
 def _marked(standing: Path, manifest: dict[str, Any], held: dict[str, str]) -> dict[str, bytes]:
-    """The files of a publication whose pages carry the notes of its stamp and then those of `held`, by day."""
-    notes = [*manifest["stamp"]["notes"], *(note for _, note in sorted(held.items()))]
-    files = {path: (standing / path).read_bytes() for path in manifest["files"]}
+    """The files of a publication whose pages carry the notes of its stamp and then those of `held`, by day. Forms that
+    could not carry them are left out: nobody shall take an old one for today's."""
+    notes = held_notes(manifest["stamp"]["notes"], held)
+    marked = (path for path in manifest["files"] if Path(path).name not in FILES.values())
+    files = {path: (standing / path).read_bytes() for path in marked}
     files |= {
-        p: with_notes(content.decode("utf-8"), notes).encode("utf-8")
+        p: without_forms(with_notes(content.decode("utf-8"), notes)).encode("utf-8")
         for p, content in files.items()
         if p.endswith(".html")
     }
     hashes = {path: _hash(content) for path, content in files.items()}
     return files | {MANIFEST: _json(manifest | {"held": held, "of": _origin(standing), "files": hashes})}
+
+
+def held_notes(of_stamp: Sequence[str], held: Mapping[str, str]) -> list[str]:
+    """What marked lists must say first: what their stamp says, then what failed, by day."""
+    return [*of_stamp, *(note for _, note in sorted(held.items()))]
 
 
 def _origin(version: Path) -> str:
@@ -196,13 +218,17 @@ def _lists(
     return {team: people(by_team.get(team.team_id, none), identities, names, stamp) for team in views}
 
 
-def _files(lists: Mapping[Team, tuple[Person, ...]], stamp: Stamp, unlisted: Mapping[str, int]) -> dict[str, bytes]:
+def _files(
+    lists: Mapping[Team, tuple[Person, ...]], stamp: Stamp, unlisted: Mapping[str, int], other_forms: Sequence[str]
+) -> dict[str, bytes]:
     """Every file of the publication by its path in it; the manifest is last and holds the hashes of the others."""
+    makers = forms(other_forms)
     texts = {"index.html": index_page(lists, stamp, unlisted)}
     for team, listed in lists.items():
         texts[f"{team.slug}/{CSV_NAME}"] = csv_text(listed, stamp)
-        texts[f"{team.slug}/{PAGE_NAME}"] = list_page(team, listed, stamp)
+        texts[f"{team.slug}/{PAGE_NAME}"] = list_page(team, listed, stamp, files=makers)
     files = {path: text.encode("utf-8") for path, text in texts.items()}
+    files |= {f"{t.slug}/{name}": make(t, of, stamp) for t, of in lists.items() for name, make in makers.items()}
     manifest = {
         "stamp": _plain(stamp),
         "teams": [{**asdict(team), "folder": team.slug, "listed": len(listed)} for team, listed in lists.items()],

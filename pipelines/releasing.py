@@ -59,6 +59,7 @@ def publish(
         service.workspace.lists,
         replace=replacing,
         unlisted=scored.unlisted,
+        other_forms=service.config.forms.files,
         around=around,
     )
     if runs.standing(service.workspace, scored.stamp.date) is None:  # lists that somebody has parted from their record
@@ -80,7 +81,8 @@ def standing(service: Service, as_of: datetime) -> Day | None:
 
 
 def finish(service: Service, run: Run) -> str:
-    """What follows from a publication, where it has not been done yet: the exposure log and MLflow. The MLflow run."""
+    """What follows from a publication, where it has not been done yet: the exposure log, the table of lists and MLflow.
+    The MLflow run."""
     from pipelines import tracking
 
     if (settled := run.settled()) is not None:
@@ -88,6 +90,7 @@ def finish(service: Service, run: Run) -> str:
     ranked = run.ranked()
     with service.exposures.appending(_version(run.told), ranked):
         pass
+    service.listing_table.show(service.workspace.lists / run.day)
     run_id = tracking.log_day(
         service.workspace,
         run.day,

@@ -17,6 +17,7 @@ from pipelines.workspace import Workspace
 
 if TYPE_CHECKING:
     from pipelines.exposure import Exposures
+    from pipelines.listing_table import ListingTable
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,12 @@ class Service:
         from pipelines.exposure import Exposures  # SQLAlchemy takes a while to import: only those who need it wait
 
         return Exposures(self.config.exposure.url, self.workspace.exposure)
+
+    @property
+    def listing_table(self) -> "ListingTable":
+        from pipelines.listing_table import ListingTable
+
+        return ListingTable(self.config.forms.database)
 
     @cached_property
     def identities(self) -> Identities:

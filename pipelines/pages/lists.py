@@ -36,6 +36,11 @@ CSV_COLUMNS = (
     "days_on_list",
     "last_seen_by",
 )
+FORM_WORDS = {
+    "list.xlsx": "Open this list as a workbook",
+    "list.pdf": "Open this list for printing",
+    "list.fhir.json": "This list as FHIR",
+}
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a spreadsheet would take for the start of a formula, full-width forms included."""
 
@@ -58,8 +63,11 @@ def csv_text(people: Iterable[Person], stamp: Stamp) -> str:
     return "\ufeff" + text.getvalue()
 
 
-def list_page(team: Team, people: Sequence[Person], stamp: Stamp, board: Board | None = None) -> str:
-    """The page a team reads at 08:00, on a tablet or on paper; or on a board."""
+def list_page(
+    team: Team, people: Sequence[Person], stamp: Stamp, board: Board | None = None, files: Iterable[str] = ()
+) -> str:
+    """The page a team reads at 08:00, on a tablet or on paper; or on a board. files: the list's other forms, which lie
+    beside the page."""
     footer = f"{team.name}, {stamp.as_of_words}, data to {stamp.data_words}, model {stamp.model_version}"
     return render(
         "list.html",
@@ -70,6 +78,7 @@ def list_page(team: Team, people: Sequence[Person], stamp: Stamp, board: Board |
         team=team,
         people=people,
         stamp=stamp,
+        files=[(name, FORM_WORDS[name]) for name in files],
         bands=words.BAND_WORDS,
         excluded=[(reason, count) for reason, count in team.excluded if count],
     )

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import pandas as pd
@@ -39,6 +39,8 @@ class Person:
     days_on_caseload: float
     also_with: tuple[str, ...]
     last_seen_by: str
+    birth_date: date | None = None
+    last_seen_at: datetime | None = None
 
     @property
     def change_word(self) -> str:
@@ -96,6 +98,8 @@ def _person(row: Mapping[Any, Any], names: Mapping[str, str], stamp: Stamp) -> P
         days_on_caseload=_number(row["days_on_caseload"]),
         also_with=tuple(names.get(team, team) for team in _text(row["also_with"]).split(", ") if team),
         last_seen_by=_text(row["last_seen_by"]) if seen else "",
+        birth_date=None if pd.isna(row["birth_date"]) else pd.Timestamp(row["birth_date"]).date(),
+        last_seen_at=pd.Timestamp(row["last_seen"]).to_pydatetime() if seen else None,
     )
 
 

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from pipelines.pages import words
 
 NOTES_FROM, NOTES_TO = "<!--notes-->", "<!--/notes-->"
+FORMS_FROM, FORMS_TO = "<!--forms-->", "<!--/forms-->"
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -46,10 +47,18 @@ def render(template: str, *, footer: str, simulated: bool, sends: bool = False, 
 
 def with_notes(page: str, notes: Sequence[str]) -> str:
     """A rendered list or index with `notes` in the place of the notes it had."""
-    before, rest = page.split(NOTES_FROM, 1)
-    after = rest.split(NOTES_TO, 1)[1]
     macros: Any = _environment().get_template("parts.html").module
-    return before + str(macros.notes(notes)).strip() + after
+    return _instead(page, NOTES_FROM, NOTES_TO, str(macros.notes(notes)).strip())
+
+
+def without_forms(page: str) -> str:
+    """A rendered list that no longer leads to its other forms; any other page as it is."""
+    return _instead(page, FORMS_FROM, FORMS_TO, "") if FORMS_FROM in page else page
+
+
+def _instead(page: str, begin: str, end: str, other: str) -> str:
+    before, rest = page.split(begin, 1)
+    return before + other + rest.split(end, 1)[1]
 
 
 @cache

@@ -42,6 +42,7 @@ BOUNDARIES = [
     ("pipelines.publish:_switch", "after", 2),
     ("pipelines.publish:_sweep", "before", 1),
     ("pipelines.releasing:finish", "before", 1),
+    ("pipelines.listing_table:ListingTable.show", "before", 1),
     ("pipelines.tracking:log_day", "before", 1),
     ("mlflow:log_metrics", "after", 1),
     ("mlflow:log_artifact", "after", 1),
@@ -78,7 +79,8 @@ def eve(trained, tmp_path_factory):
 
 def copy_of(config, folder):
     shutil.copytree(config.workspace, folder / "workspace", symlinks=True)
-    return config.model_copy(update={"workspace": folder / "workspace"})
+    table = config.forms.model_copy(update={"database": f"sqlite:///{folder / 'workspace' / 'lists.sqlite'}"})
+    return config.model_copy(update={"workspace": folder / "workspace", "forms": table})
 
 
 def lists(config, name="latest"):
@@ -109,6 +111,7 @@ def whole_state(config, day):
         "put aside": list(service.identities.waiting.glob("*")),
         "exposures": service.exposures.listed().drop(columns="version").to_dict("records"),
         "publications": service.exposures.versions()[["as_of", "lists", "listed"]].to_dict("records"),
+        "table": pd.read_sql("select team_id, rank, day, name from lists", config.forms.database).to_dict("records"),
         "mlflow": finished,
         "unfinished in mlflow": [run for run in logged if run.info.status == "RUNNING"],
     }

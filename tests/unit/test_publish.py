@@ -310,7 +310,7 @@ def test_what_does_not_read_back_is_not_published(tmp_path: Path, monkeypatch: p
 
 
 def test_a_page_that_loses_a_person_is_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.publish.list_page", lambda *_: "<p>empty</p>")
+    monkeypatch.setattr("pipelines.publish.list_page", lambda *_args, **_named: "<p>empty</p>")
     with pytest.raises(PublishError, match="north, south did not"):
         run(tmp_path)
     assert not (tmp_path / LATEST).exists()
