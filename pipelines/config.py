@@ -96,11 +96,13 @@ class ListsConfig(_Section):
 
 
 class FormsConfig(_Section):
-    """In which forms lists are written beside page and spreadsheet, and the URL of a database that shows the newest
-    ones as a table ($NAME in it comes from the environment; none without one)."""
+    """In which forms lists are written beside page and spreadsheet; the URL of a database that shows the newest ones as
+    a table ($NAME in it comes from the environment; none without one); and whether each day is written for
+    commissioners too, by pseudonym and with small numbers hidden."""
 
     files: tuple[Literal["xlsx", "pdf", "fhir"], ...] = ("xlsx", "pdf", "fhir")
     database: str = ""
+    commissioner: bool = False
 
 
 class ExposureConfig(_Section):

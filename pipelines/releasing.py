@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from features.errors import MinusNineError, StorageError, place_of
-from pipelines import runs
+from pipelines import commissioning, runs
 from pipelines.daily import WORDS, Scored, local_day
 from pipelines.publish import MANIFEST, Published, Stamp, stands
 from pipelines.publish import publish as write_lists
@@ -91,6 +91,7 @@ def finish(service: Service, run: Run) -> str:
     with service.exposures.appending(_version(run.told), ranked):
         pass
     service.listing_table.show(service.workspace.lists / run.day)
+    commissioning.write(service, run)
     run_id = tracking.log_day(
         service.workspace,
         run.day,

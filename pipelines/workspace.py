@@ -48,6 +48,10 @@ class Workspace:
         return self.root / "exposure"
 
     @property
+    def commissioner(self) -> Path:
+        return self.root / "commissioner"
+
+    @property
     def quality(self) -> Path:
         return self.root / "quality"
 
