@@ -38,7 +38,7 @@ class Withheld:
     @property
     def in_place(self) -> str:
         """What the index says in place of the highest risk."""
-        return f"held back; list of {_said(self.list_of)}" if self.list_of else "held back; no earlier list"
+        return f"Held back; list of {_said(self.list_of)}" if self.list_of else "Held back; no earlier list"
 
 
 def held_back(team: Team, why: str, stamp: Stamp, lists: Path) -> Withheld:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from statistics import median
 from typing import Any
@@ -25,14 +25,12 @@ from pipelines.store import History
 
 Moments = npt.NDArray[np.datetime64]
 HOUR = np.timedelta64(1, "h")
-BEFORE_DAYS = 90
-"""So many days before its history begins a team may have recorded last, and its history is still looked at."""
 
 
 def recorded(service: Service, as_of: datetime, over: Mapper) -> pd.DataFrame:
     """team_id, hour, rows: how many versions of contacts were recorded for each team in each hour, as known at the
     cut; of contacts in the time that histories go back."""
-    since = as_of - timedelta(days=7 * service.config.gates.weeks + BEFORE_DAYS)
+    since = as_of - timedelta(days=_looked_back(service.config))
     work = partial(_recorded, service.history, as_of, since)
     return _summed(pd.concat(map_buckets(over, work, range(service.history.buckets))), ["team_id", "hour"])
 
@@ -45,16 +43,20 @@ def _recorded(history: History, as_of: datetime, since: datetime, bucket: int) -
     return _summed(frame.assign(rows=1), ["team_id", "hour"])
 
 
+def _looked_back(config: ServiceConfig) -> int:
+    """Days: while anybody is on a team's caseload, its history before it fell silent is within them."""
+    return 7 * config.gates.weeks + config.caseload.active_days
+
+
 def _summed(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     return frame.groupby(keys, as_index=False).agg({"rows": "sum"})
 
 
 @dataclass(frozen=True)
 class _Calendar:
-    """The cuts up to this one, oldest first, with what weekday each counts as; `newest` is when something was last
-    recorded for any team by then."""
+    """The cuts up to the first after which nothing was recorded for any team, oldest first, with what weekday each
+    counts as; `newest` is when something was last recorded by then, `off` the days off."""
 
-    days: Sequence[date]
     cuts: Moments
     kinds: npt.NDArray[np.int64]
     newest: Moments
@@ -67,9 +69,9 @@ def team_outcomes(
     """What the gate says of each of `teams`. seen: as `recorded` gives it.
 
     A team's age is by how many hours its newest record lies behind the service's, days off left out: where a whole feed
-    is late, that is the feed's finding. It is held against its ages at earlier cuts of the same weekday, up to when the
-    team last recorded anything. The limit is not reached before `team_contacts` contacts are missing that it would
-    usually have recorded.
+    is late, that is the feed's finding, and teams are looked at as they stood when it stopped. It is held against its
+    ages at earlier cuts of the same weekday, up to when the team last recorded anything. The limit is not reached
+    before `team_contacts` contacts are missing that it would usually have recorded.
     """
     if config.gates.team_feed.level == "off":
         return
@@ -87,14 +89,14 @@ def _series(rows: pd.DataFrame) -> tuple[Moments, npt.NDArray[np.int64]]:
 
 def _calendar(whole: tuple[Moments, Any], as_of: datetime, config: ServiceConfig) -> _Calendar:
     today = as_of.astimezone(ZoneInfo(config.zone)).date()
-    length = 7 * config.gates.weeks + BEFORE_DAYS
-    days = [today - timedelta(days=back) for back in range(length, -1, -1)]
+    days = [today - timedelta(days=back) for back in range(_looked_back(config), -1, -1)]
     moments = [cut(day, config.cut, config.zone).replace(tzinfo=None) for day in days]
     off = config.gates.days_off
     cuts = np.array([*moments[:-1], as_of.astimezone(ZoneInfo("UTC")).replace(tzinfo=None)], dtype="datetime64[s]")
     kinds = np.array([counts_as(day, off) for day in days])
     rests = np.array([day for day in days if is_day_off(day, off)], dtype="datetime64[D]")
-    return _Calendar(days, cuts, kinds, _newest(whole[0], cuts), rests)
+    end = 1 + int(np.searchsorted(cuts[:-1], whole[0][-1])) if len(whole[0]) else len(cuts)
+    return _Calendar(cuts[:end], kinds[:end], _newest(whole[0], cuts[:end]), rests)
 
 
 def _newest(hours: Moments, cuts: Moments) -> Moments:
