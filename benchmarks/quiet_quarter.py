@@ -1,6 +1,7 @@
-"""How often the gates speak where nothing is wrong: a quarter of a simulated trust whose feeds never fail.
+"""How often the gates speak where nothing is wrong: a quarter of a simulated trust whose feeds never fail and whose
+teams stay as they are.
 
-`python benchmarks/quiet_quarter.py --workspace FOLDER` plays eight weeks for the histories to form, then 91 days, and
+`python benchmarks/quiet_quarter.py --workspace FOLDER` plays five weeks for the histories to form, then 91 days, and
 prints what `minusnine gates --from --to` says of those. It goes on where it was broken off.
 """
 
@@ -18,8 +19,8 @@ from pipelines.console import err
 from pipelines.worlds import play_on
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-HISTORY_DAYS, FORMING_DAYS, QUARTER = 150, 56, 91
-START = "2025-03-20"
+HISTORY_DAYS, FORMING_DAYS, QUARTER = 150, 35, 91
+START = "2025-04-10"
 """So that the quarter holds Christmas and a change of the clocks."""
 EASY_GATE = {"least_admissions": 1, "gain_over_rules": -1, "tolerated_loss": 100}
 WIDE = {"expected_over_observed": [0.1, 10], "calibration_slope": [0.01, 10]}
@@ -32,6 +33,7 @@ def service(workspace: Path, places: int, teams: int, seed: int) -> Path:
     raw["simulator"] = {
         **{"world": str(CONFIGS / "worlds" / "small.yaml"), "places": places, "teams": teams, "seed": seed},
         **{"days": days, "daily_drops": FORMING_DAYS + QUARTER, "start": START, "truth_days": 1},
+        "practice": {"merger_at": None},
         "faults": {"feed_stop_days": 0, "outage_days": 0, "vital_signs_stop_days": 0},
     }
     raw["periods"] = {"history_days": HISTORY_DAYS, "calibration_days": 20, "test_days": 20, "landmark_every": 3}

@@ -39,8 +39,8 @@ class Alert:
 def of_day(day: str, gates: Sequence[Outcome], notes: Sequence[str]) -> list[Alert]:
     """The alerts of lists that were published: what their gates found, and what else their pages have to say."""
     found = [Alert(day, _kind(one), one.says, one.gate, one.subject) for one in gates if one.failed]
-    told = {alert.says for alert in found}
-    return found + [Alert(day, WARNING, note) for note in notes if note not in told]
+    others = [note for note in notes if not any(alert.says in note for alert in found)]
+    return found + [Alert(day, WARNING, note) for note in others]
 
 
 def of_failure(day: str, error: BaseException) -> Alert:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from features.errors import BlockedError, ConfigError
+from features.errors import BlockedError, ConfigError, nearest
 from pipelines.config import ServiceConfig
 from pipelines.console import (
     DEFAULT_CONFIG,
@@ -24,6 +24,7 @@ from pipelines.console import (
     telling,
     warn,
 )
+from pipelines.gates.config import GateRule
 
 if TYPE_CHECKING:
     from pipelines.backfilling import Filled
@@ -36,6 +37,9 @@ exposure = typer.Typer(no_args_is_help=True, help="The log of who was on which l
 operations.add_typer(exposure, name="exposure")
 
 FromOption = Annotated[str | None, typer.Option("--from", help="The first day, as 2026-01-12.")]
+WarnOnlyOption = Annotated[
+    list[str] | None, typer.Option("--warn-only", help="A gate that may not block this run, as rows; may be repeated.")
+]
 ToOption = Annotated[str | None, typer.Option("--to", help="The last day (default: the newest).")]
 
 
@@ -45,9 +49,10 @@ def daily(
     as_of: AsOfOption = None,
     workspace: WorkspaceOption = None,
     replace: Annotated[bool, typer.Option(help="Publish in place of other lists that stand for this day.")] = False,
+    warn_only: WarnOnlyOption = None,
 ) -> None:
     """Ingest what is new, score every caseload at the cut, and publish each team's list; a published day stays."""
-    loaded = opened(config, workspace)
+    loaded = warning_only(opened(config, workspace), warn_only or [])
     from pipelines import steps
 
     chosen = chosen_cut(loaded, as_of)
@@ -155,6 +160,17 @@ def prune(config: ConfigOption = DEFAULT_CONFIG, workspace: WorkspaceOption = No
     from pipelines import steps
 
     out.print(f"{steps.prune_exposures(loaded, now()):,} exposures removed")
+
+
+def warning_only(config: ServiceConfig, names: Sequence[str]) -> ServiceConfig:
+    """The configuration with those gates at the level of a warning; ConfigError where there is no such gate."""
+    rules = {name: rule for name, rule in config.gates if isinstance(rule, GateRule)}
+    for name in names:
+        if name not in rules:
+            message = f"--warn-only must name a gate; '{name}' is none: {nearest(name, rules)}"
+            raise ConfigError(message)
+    changed = {name: rules[name].model_copy(update={"level": "warn"}) for name in names}
+    return config.model_copy(update={"gates": config.gates.model_copy(update=changed)})
 
 
 MARKS = {"passed": "ok  ", "failed": "LOOK", "not enough history": "... ", "too few rows": "... "}

@@ -26,7 +26,8 @@ class GatesConfig(BaseModel):
     more or fewer rows than usual are nothing. team_contacts: a team is not held back before so many contacts that it
     would usually have recorded are missing. days_off: on top of England's bank holidays.
 
-    The unit of a floor: hours of feed_age and team_feed; a share (0-1) of what is usual of rows and risk; a share of
+    The unit of a floor: hours of feed_age and team_feed; a share (0-1) of what is usual of
+    rows (and twice that above it) and risk; a share of
     rows of rejects, nulls and codes; a share of yesterday's places of overlap. team_feed at 'block' holds back that
     team alone.
     """

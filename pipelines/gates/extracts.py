@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from features.daysoff import counts_as
-from models.usual import chance, usual
+from models.usual import Limits, around, chance, usual
 from pipelines.accounts import Account
 from pipelines.gates.config import GateRule, GatesConfig
-from pipelines.gates.outcome import CODES, FEW, NULLS, PASSED, REJECTS, ROWS, UNKNOWN, Outcome, judged
+from pipelines.gates.outcome import CODES, FEW, NULLS, PASSED, REJECTS, ROWS, UNKNOWN, Outcome, held, judged
 
 Shares = Callable[[Account], Mapping[str, tuple[float, int]]]
 """By subject, a share (0-1) of an extract's rows and how many rows they are."""
@@ -52,7 +52,8 @@ def _judged(accounts: Sequence[Account], since: datetime, config: GatesConfig, z
 
 
 def _rows(past: _Past, config: GatesConfig) -> Iterator[Outcome]:
-    """Rows of each file against the same weekday. After a longer pause than usual there may be as much more."""
+    """Rows of each file against the same weekday. Too many are less of a danger than too few, and may be twice as far
+    off; after a longer pause than usual there may be as much more."""
     rule, kind = config.rows, counts_as(past.day, config.days_off)
     if rule.level == "off":
         return
@@ -63,11 +64,11 @@ def _rows(past: _Past, config: GatesConfig) -> Iterator[Outcome]:
     stretch = _stretch(past, kind, config)
     for file in sorted({*past.new.files, *(file for account in like for file in account.files)}):
         counts = [float(_rows_in(account, file)) for account in like]
-        centre = usual(counts)
-        floor = max(rule.floor * (centre.centre if centre else 0), config.least_rows)
-        value = float(_rows_in(past.new, file))
-        name = f"{past.new.source} {file}"
-        yield judged(ROWS, name, rule, value, counts, config.least, floor=floor, stretch=stretch)
+        value, found = float(_rows_in(past.new, file)), usual(counts)
+        assert found is not None, "there are extracts to count in"
+        floor = max(rule.floor * found.centre, config.least_rows)
+        low, high = around(found, rule.times, floor).low, around(found, rule.times, 2 * floor).high
+        yield held(ROWS, f"{past.new.source} {file}", rule, value, found.centre, Limits(low, high * stretch))
 
 
 def _rows_in(account: Account, file: str) -> int:

@@ -18,7 +18,7 @@ WORDS = {
     AGE: "The feed {subject} is {value} old, and at such a cut it is usually {usual} (at most {high}).",
     TEAM: "Nothing has been recorded for team {subject} for {value} longer than for the service; at such a cut {usual} "
     "is usual, and {high} the limit.",
-    ROWS: "{subject} brought {value}, and on such a day {usual} are usual ({low} to {high}).",
+    ROWS: "{subject} brought {value}; {usual} are usual on such a day (from {low} to {high}).",
     REJECTS: "{value} of the rows of {subject} were rejected; {usual} is usual, and {high} the limit.",
     NULLS: "{subject} is empty in {value} of the rows; {usual} is usual, and {high} the limit.",
     CODES: "{value} of the rows of {subject} carry a code that was never met before or is not understood; {usual} is "
@@ -88,15 +88,14 @@ def judged(
     *,
     floor: float | None = None,
     sides: tuple[bool, bool] = (True, True),
-    stretch: float = 1.0,
 ) -> Outcome:
     """A value held against earlier ones. floor: in place of the rule's; sides: whether the low and the high limit
-    count; stretch: what the high limit is multiplied by."""
+    count."""
     found = usual(past)
     if found is None or found.count < least:
         return Outcome(gate, subject, rule.level, UNKNOWN, value)
     limits = around(found, rule.times, rule.floor if floor is None else floor)
-    limits = Limits(limits.low if sides[0] else -inf, limits.high * stretch if sides[1] else inf)
+    limits = Limits(limits.low if sides[0] else -inf, limits.high if sides[1] else inf)
     return held(gate, subject, rule, value, found.centre, limits)
 
 

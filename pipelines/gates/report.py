@@ -23,6 +23,8 @@ from pipelines.workspace import write_private
 
 UNSEEN_DAYS = 7
 """Where no list stands, extracts of so many days count as new."""
+UNUSUAL = "The data are not as usual today, so people may be missing from this list or out of place in it."
+"""What comes before a gate's finding on a page."""
 
 
 def data_outcomes(service: Service, bundle: Bundle, as_of: datetime) -> tuple[Outcome, ...]:
@@ -30,12 +32,10 @@ def data_outcomes(service: Service, bundle: Bundle, as_of: datetime) -> tuple[Ou
     the last lists."""
     config = service.config
     ledger = service.history.ledger()
-    first = pd.Timestamp(as_of - timedelta(weeks=config.gates.weeks, days=UNSEEN_DAYS))
-    known = ledger[(ledger["received_at"] <= pd.Timestamp(as_of)) & (ledger["received_at"] >= first)]
     standing = _before(service, as_of)
-    since = as_of - timedelta(days=UNSEEN_DAYS)
-    if standing:
-        since = max(since, datetime.fromisoformat(standing[-1].told["as_of"]))
+    since = datetime.fromisoformat(standing[-1].told["as_of"]) if standing else as_of - timedelta(days=UNSEEN_DAYS)
+    first = pd.Timestamp(since - timedelta(weeks=config.gates.weeks, days=1))
+    known = ledger[(ledger["received_at"] <= pd.Timestamp(as_of)) & (ledger["received_at"] >= first)]
     accounts = kept(service.workspace.quality, known)
     return (
         *_model(service, bundle),
@@ -62,13 +62,18 @@ def withheld(outcomes: Iterable[Outcome]) -> dict[str, str]:
 
 
 def notes(outcomes: Iterable[Outcome]) -> tuple[str, ...]:
-    """What every page has to say."""
-    return tuple(one.says for one in outcomes if one.failed and one.level == "warn" and one.gate != TEAM)
+    """What every page has to say, for a reader who knows nothing of files."""
+    found = [one for one in outcomes if one.failed and one.level == "warn" and one.gate != TEAM]
+    return tuple(one.says if one.gate == LATE else f"{UNUSUAL} {one.says}" for one in found)
 
 
 def team_notes(outcomes: Iterable[Outcome]) -> dict[str, tuple[str, ...]]:
     """What a team's own page has to say."""
-    return {one.subject: (one.says,) for one in outcomes if one.gate == TEAM and one.failed and one.level == "warn"}
+    return {
+        one.subject: (f"{UNUSUAL} {one.says}",)
+        for one in outcomes
+        if one.gate == TEAM and one.failed and one.level == "warn"
+    }
 
 
 def refuse(outcomes: Sequence[Outcome]) -> None:

@@ -79,7 +79,7 @@ def test_a_morning_that_is_blocked_then_let_through_with_a_team_held_back(mornin
 
     code, said, complaint = told_by(monkeypatch, capsys, "daily", *words)
     assert code == BlockedError.exit_code
-    why = "community CYP201.csv brought 200 rows, and on such a day 400 rows are usual (240 rows to 560 rows)."
+    why = "community CYP201.csv brought 200 rows; 400 rows are usual on such a day (from 240 rows to 720 rows)."
     assert why in complaint
     assert "rows (block): 1 failed" in said
     assert not (lists / day).exists()
@@ -94,7 +94,7 @@ def test_a_morning_that_is_blocked_then_let_through_with_a_team_held_back(mornin
 
     monkeypatch.setattr(report, "recorded", silent(team, as_of - timedelta(days=5)))
     published = steps.daily(with_level(config, rows="warn"), as_of, as_of, quiet)
-    assert why in published.notes
+    assert published.notes == (f"{report.UNUSUAL} {why}",)
     pages = {path.parent.name: path.read_text() for path in (lists / day).glob("*/list.html")}
     assert len(pages) > 5
     assert all(why in page for name, page in pages.items() if name != team)

@@ -16,7 +16,7 @@ from pipelines.config import ServiceConfig, SourceConfig
 from pipelines.gates.config import GatesConfig
 from pipelines.gates.extracts import extract_outcomes
 from pipelines.gates.outcome import CODES, NULLS, OVERLAP, REJECTS, RISK, ROWS, STATES, Outcome, of_plain
-from pipelines.gates.report import notes, refuse, team_notes, withheld
+from pipelines.gates.report import UNUSUAL, notes, refuse, team_notes, withheld
 from pipelines.gates.scores import score_outcomes
 from pipelines.gates.teams import team_outcomes
 from pipelines.runs import RANKED, Run
@@ -105,7 +105,7 @@ def test_what_is_delivered_again_stands_in_the_place_of_what_was_broken() -> Non
 
 def test_after_a_pause_there_may_be_as_many_times_the_rows() -> None:
     assert failed(of_last(account(DAYS + 2, scale=3))) == set()
-    assert failed(of_last(account(DAYS + 2, scale=5))) == {ROWS}
+    assert failed(of_last(account(DAYS + 2, scale=6))) == {ROWS}
 
 
 def test_too_short_a_history_is_said_and_nothing_is_passed_in_silence() -> None:
@@ -247,8 +247,8 @@ def outcome(gate: str, level: str) -> Outcome:
 def test_what_blocks_what_is_noted_and_what_only_a_team_is_told() -> None:
     found = [outcome(RISK, "warn"), outcome("team feed", "warn"), outcome("team feed", "block")]
     refuse(found)
-    assert notes(found) == ("risk at warn.",)
-    assert team_notes(found) == {"x": ("team feed at warn.",)}
+    assert notes(found) == (f"{UNUSUAL} risk at warn.",)
+    assert team_notes(found) == {"x": (f"{UNUSUAL} team feed at warn.",)}
     assert withheld(found) == {"x": "team feed at block."}
     with pytest.raises(Exception, match="rows at block") as told:
         refuse([*found, outcome(ROWS, "block"), outcome("late feed", "block")])
