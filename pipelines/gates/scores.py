@@ -51,22 +51,24 @@ def _overlap(
 ) -> Outcome:
     if not runs or runs[-1].day != (today - timedelta(days=1)).isoformat():
         return Outcome(OVERLAP, LISTED, config.overlap.level, UNKNOWN)
-    kept = kept_places(runs[-1].ranked(), ranked)
-    if kept.empty:
+    both, could = kept_places(runs[-1].ranked(), ranked)
+    if not could:
         return Outcome(OVERLAP, LISTED, config.overlap.level, UNKNOWN)
     past = values_of(told, OVERLAP, LISTED)
     centre = usual(past)
-    floor = max(config.overlap.floor, chance(centre.centre, len(kept)) if centre else 0.0)
-    value = float(kept.mean())
-    return judged(OVERLAP, LISTED, config.overlap, value, past, config.least_days, floor=floor, sides=(True, False))
+    floor = max(config.overlap.floor, chance(centre.centre, could) if centre else 0.0)
+    return judged(
+        OVERLAP, LISTED, config.overlap, both / could, past, config.least_days, floor=floor, sides=(True, False)
+    )
 
 
-def kept_places(yesterday: pd.DataFrame, today: pd.DataFrame) -> pd.Series:
-    """For each place on yesterday's lists whose person is on that team's caseload today: whether they are listed."""
+def kept_places(yesterday: pd.DataFrame, today: pd.DataFrame) -> tuple[int, int]:
+    """How many places on yesterday's lists are on today's too, and how many could be: those whose person is on that
+    team's caseload today, but no more for a team than are listed today, since a capacity may be set anew."""
     keys = ["team_id", "person_id"]
-    was = yesterday.loc[yesterday["listed"].astype(bool), keys]
-    listed: pd.Series = was.merge(today[[*keys, "listed"]], on=keys)["listed"].astype(bool)
-    return listed
+    was = yesterday.loc[yesterday["listed"].astype(bool), keys].merge(today[[*keys, "listed"]], on=keys)
+    could = was.groupby("team_id").size().clip(upper=today.groupby("team_id")["listed"].sum())
+    return int(was["listed"].sum()), int(could.sum())
 
 
 def values_of(told: Sequence[Mapping[str, Any]], gate: str, subject: str) -> list[float]:

@@ -261,7 +261,11 @@ def test_a_day_that_is_replaced_keeps_its_record_and_its_exposures(eve, tmp_path
     first = steps.daily(config, as_of, as_of, quiet)
     fewer = config.model_copy(update={"lists": config.lists.model_copy(update={"least": 1, "share": 0.01})})
     assert steps.daily(fewer, as_of, as_of, quiet) == steps.Day(
-        first.published.__class__(**{**first.published.__dict__, "changed": False}), first.run_id, first.notes, 1
+        first.published.__class__(**{**first.published.__dict__, "changed": False}),
+        first.run_id,
+        first.notes,
+        1,
+        first.gates,
     ), "a published day stays, whatever the configuration says by then"
     second = steps.daily(fewer, as_of, as_of, quiet, replacing=True)
     assert (first.version, second.version) == (1, 2)

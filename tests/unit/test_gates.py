@@ -17,7 +17,7 @@ from pipelines.gates.config import GatesConfig
 from pipelines.gates.extracts import extract_outcomes
 from pipelines.gates.outcome import CODES, NULLS, OVERLAP, REJECTS, RISK, ROWS, STATES, Outcome, of_plain
 from pipelines.gates.report import UNUSUAL, notes, refuse, team_notes, withheld
-from pipelines.gates.scores import score_outcomes
+from pipelines.gates.scores import kept_places, score_outcomes
 from pipelines.gates.teams import team_outcomes
 from pipelines.runs import RANKED, Run
 
@@ -235,6 +235,13 @@ def test_quiet_days_pass_and_shifted_scores_and_a_turned_list_do_not(tmp_path: P
     assert failed(list(score_outcomes(ranking(seed=99, turned=True), runs, today, GATES))) == {OVERLAP}
     later = list(score_outcomes(ranking(seed=99, turned=True), runs, today + timedelta(days=1), GATES))
     assert [one.state for one in later if one.gate == OVERLAP] == ["not enough history"]
+
+
+def test_a_smaller_capacity_turns_no_list_over() -> None:
+    yesterday, today = ranking(seed=1), ranking(seed=1)
+    assert kept_places(yesterday, today.assign(listed=today["rank"] <= 10)) == (10, 10)
+    gone = today[today["person_id"] != yesterday["person_id"].iloc[0]]
+    assert kept_places(yesterday, gone) == (29, 29)
 
 
 # Words and levels
