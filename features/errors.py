@@ -36,8 +36,14 @@ class NotReadyError(MinusNineError):
     exit_code = 5
 
 
-class StaleFeedError(MinusNineError):
-    """A feed is too old for a list made with it to be trusted; the last lists stand, marked as what they are."""
+class BlockedError(MinusNineError):
+    """A gate does not let the day's lists through; the last ones stand, marked as what they are."""
+
+    exit_code = 13
+
+
+class StaleFeedError(BlockedError):
+    """A feed is too old for a list made with it to be trusted."""
 
     exit_code = 7
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from features.errors import ContractError, NotReadyError, StaleFeedError
+from features.errors import BlockedError, ContractError, NotReadyError
 from models.bundle import Bundle, load
 from pipelines import releasing, tracking
 from pipelines.daily import local_day, score
@@ -39,7 +39,7 @@ def _fill(service: Service, as_of: datetime, now: datetime, tell: Tell) -> Fille
         champion, bundle = champion_by(service, as_of)
         then = _with_catalogue_of(service, bundle)
         releasing.publish(then, score(then, as_of, _nobody, champion), now)
-    except (StaleFeedError, NotReadyError, ContractError) as error:
+    except (BlockedError, NotReadyError, ContractError) as error:
         return Filled(day, LEFT_OUT, str(error))
     return Filled(day, MADE)
 

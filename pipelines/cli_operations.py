@@ -1,12 +1,15 @@
 """The commands of those who run the service from day to day."""
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
 
 import typer
 
-from features.errors import ConfigError
+from features.errors import BlockedError, ConfigError, nearest
 from pipelines.config import ServiceConfig
 from pipelines.console import (
     DEFAULT_CONFIG,
@@ -21,9 +24,12 @@ from pipelines.console import (
     telling,
     warn,
 )
+from pipelines.gates.config import GateRule
 
 if TYPE_CHECKING:
     from pipelines.backfilling import Filled
+    from pipelines.gates.outcome import Outcome
+    from pipelines.gates.report import DayReport
     from pipelines.releasing import Day
 
 operations = typer.Typer()
@@ -31,6 +37,9 @@ exposure = typer.Typer(no_args_is_help=True, help="The log of who was on which l
 operations.add_typer(exposure, name="exposure")
 
 FromOption = Annotated[str | None, typer.Option("--from", help="The first day, as 2026-01-12.")]
+WarnOnlyOption = Annotated[
+    list[str] | None, typer.Option("--warn-only", help="A gate that may not block this run, as rows; may be repeated.")
+]
 ToOption = Annotated[str | None, typer.Option("--to", help="The last day (default: the newest).")]
 
 
@@ -40,18 +49,47 @@ def daily(
     as_of: AsOfOption = None,
     workspace: WorkspaceOption = None,
     replace: Annotated[bool, typer.Option(help="Publish in place of other lists that stand for this day.")] = False,
+    warn_only: WarnOnlyOption = None,
 ) -> None:
     """Ingest what is new, score every caseload at the cut, and publish each team's list; a published day stays."""
-    loaded = opened(config, workspace)
+    loaded = warning_only(opened(config, workspace), warn_only or [])
     from pipelines import steps
 
-    with telling("Daily run") as tell:
-        day: Day = steps.daily(loaded, chosen_cut(loaded, as_of), now(), tell, replace)
+    chosen = chosen_cut(loaded, as_of)
+    with telling("Daily run") as tell, gates_told(loaded, chosen):
+        day: Day = steps.daily(loaded, chosen, now(), tell, replace)
+    show_gates(day.gates)
     for note in day.notes:
         warn(note)
     changed = "published" if day.published.changed else "stood already; nothing was changed"
     out.print(f"{day.published.teams} lists with {day.published.listed} people {changed}:")
     out.print(f"  {day.published.folder / 'index.html'}", soft_wrap=True)
+
+
+@operations.command()
+def gates(
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_of: AsOfOption = None,
+    first: FromOption = None,
+    last: ToOption = None,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Show what each gate says of a day as things are, and publish nothing; or, of days that were tried, how often each
+    gate spoke."""
+    loaded = opened(config, workspace)
+    from pipelines import steps
+
+    if first or last:
+        show_tally(steps.gate_reports(loaded, *chosen_days(loaded, first, last)))
+        return
+    with telling("Looking at the gates") as tell:
+        found = steps.gates(loaded, chosen_cut(loaded, as_of), now(), tell)
+    for one in found:
+        out.print(
+            f"{MARKS[one.state]}  {one.gate} ({one.level}) {one.subject}: {one.line}", markup=False, soft_wrap=True
+        )
+    if any(one.blocks for one in found):
+        raise SystemExit(BlockedError.exit_code)
 
 
 @operations.command()
@@ -122,6 +160,61 @@ def prune(config: ConfigOption = DEFAULT_CONFIG, workspace: WorkspaceOption = No
     from pipelines import steps
 
     out.print(f"{steps.prune_exposures(loaded, now()):,} exposures removed")
+
+
+def warning_only(config: ServiceConfig, names: Sequence[str]) -> ServiceConfig:
+    """The configuration with those gates at the level of a warning; ConfigError where there is no such gate."""
+    rules = {name: rule for name, rule in config.gates if isinstance(rule, GateRule)}
+    for name in names:
+        if name not in rules:
+            message = f"--warn-only must name a gate; '{name}' is none: {nearest(name, rules)}"
+            raise ConfigError(message)
+    changed = {name: rules[name].model_copy(update={"level": "warn"}) for name in names}
+    return config.model_copy(update={"gates": config.gates.model_copy(update=changed)})
+
+
+MARKS = {"passed": "ok  ", "failed": "LOOK", "not enough history": "... ", "too few rows": "... "}
+
+
+def show_gates(found: "Sequence[Outcome]") -> None:
+    """A line for each gate, and one for each finding; `minusnine gates` shows all, and so does run.json."""
+    for gate, level in dict.fromkeys((one.gate, one.level) for one in found):
+        mine = [one for one in found if (one.gate, one.level) == (gate, level)]
+        counts = Counter(one.state for one in mine)
+        said = ", ".join(f"{counts[state]} {state}" for state in MARKS if counts[state])
+        nearest = max((one for one in mine if one.state == "passed"), key=lambda one: one.nearness, default=None)
+        told = f"; nearest to a limit: {nearest.subject}, {nearest.line}" if nearest and nearest.nearness > 0 else ""
+        out.print(f"  {gate} ({level}): {said}{told}", markup=False, soft_wrap=True)
+        for one in mine:
+            if one.failed:
+                out.print(f"    LOOK  {one.says}", markup=False, soft_wrap=True)
+
+
+@contextmanager
+def gates_told(config: ServiceConfig, as_of: datetime) -> Iterator[None]:
+    """Where a gate lets nothing through, what all of them said is shown."""
+    from pipelines import steps
+
+    try:
+        yield
+    except BlockedError:
+        day = as_of.astimezone(ZoneInfo(config.zone)).date()
+        for report in steps.gate_reports(config, day, day):
+            show_gates(report.outcomes)
+        raise
+
+
+def show_tally(reports: "Sequence[DayReport]") -> None:
+    """How many of the days were blocked, had a team held back or a warning; and by gate what came of it."""
+    from pipelines.gates import report
+
+    blocked = sum(one.blocked for one in reports)
+    held = sum(len(report.withheld(one.outcomes)) for one in reports if not one.blocked)
+    noted = sum(bool(report.notes(one.outcomes)) for one in reports if not one.blocked)
+    out.print(f"{len(reports)} days: {blocked} blocked, {noted} with a warning, {held} teams' days held back")
+    for gate, counts in report.tally(reports).items():
+        said = ", ".join(f"{counts[state]:,} {state}" for state in MARKS if counts[state])
+        out.print(f"  {gate}: {said}", markup=False, soft_wrap=True)
 
 
 def chosen_days(config: ServiceConfig, first: str | None, last: str | None) -> tuple[date, date]:

@@ -17,6 +17,7 @@ from features.sources.task import FrameSpec
 from models.gate import GateConfig
 from models.training import TrainConfig
 from models.tuning import TuneConfig
+from pipelines.gates.config import AlertsConfig, GatesConfig
 
 DATA_VARIABLE = "MINUSNINE_DATA"
 RESERVED = {"lightgbm", "logistic", "champion", "everyone", "oracle", "filter", "filter in time"}
@@ -166,6 +167,8 @@ class ServiceConfig(_Section):
     lists: ListsConfig = ListsConfig()
     forms: FormsConfig = FormsConfig()
     exposure: ExposureConfig = ExposureConfig()
+    gates: GatesConfig = GatesConfig()
+    alerts: AlertsConfig = AlertsConfig()
     evidence: EvidenceConfig = EvidenceConfig()
     rules: dict[str, list[RuleTermConfig]] = Field(default_factory=dict)
     simulator: dict[str, Any] = Field(default_factory=dict)

@@ -1,6 +1,6 @@
 """The daily step: score every caseload at a cut, rank and explain; and mark older lists where that fails."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -16,7 +16,9 @@ from models.ranking import RUN_GAP_DAYS, rank
 from pipelines import runs
 from pipelines.building import Snapshot, snapshot
 from pipelines.config import ServiceConfig
-from pipelines.feeds import feed_ages, warnings
+from pipelines.feeds import feed_ages
+from pipelines.gates import report
+from pipelines.gates.outcome import Outcome
 from pipelines.judging import capacities
 from pipelines.publish import LATEST, Stamp, hold
 from pipelines.runs import Run
@@ -32,7 +34,9 @@ WORDS = ["reason_1", "reason_2", "reason_3"]
 @dataclass(frozen=True)
 class Scored:
     """Everyone on a caseload, ranked (as `publish` takes it), and what the pages say about themselves. unlisted: people
-    with an open referral whom no team's list can show, by reason; origin: as `origins.origin` gives it."""
+    with an open referral whom no team's list can show, by reason; origin: as `origins.origin` gives it. gates: what
+    they said; withheld: why, by team, for teams whose lists are held back, of whom nobody is in `ranked`; team_notes:
+    what only a team's own page says."""
 
     ranked: pd.DataFrame
     teams: pd.DataFrame
@@ -40,23 +44,59 @@ class Scored:
     stamp: Stamp
     bundle: Bundle
     origin: Mapping[str, Any] = field(default_factory=dict)
+    gates: tuple[Outcome, ...] = ()
+    withheld: Mapping[str, str] = field(default_factory=dict)
+    team_notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def score(service: Service, as_of: datetime, tell: Tell, champion: "Registered | None" = None) -> Scored:
     """Rank every team's caseload as known at `as_of` with the champion, or the model given, with three reasons for each
-    person listed."""
+    person listed. BlockedError where a gate does not let that through; what the gates said is kept either way."""
     from pipelines import tracking  # MLflow takes seconds to import: only those who need the registry wait for it
     from pipelines.origins import origin
 
-    notes = warnings(service, as_of)
     champion = champion or tracking.champion(service.workspace)
     bundle = load(champion.bundle)
+    found = report.data_outcomes(service, bundle, as_of)
+    report.keep(service, as_of, found)
     service.catalogue.contract.require(bundle.contract, "champion")
+    report.refuse(found)
     earlier = _earlier(service, as_of)
     snap, ranked = ranking(service, bundle, as_of, earlier, tell)
-    stamp = _stamp(service, snap.data_as_of, as_of, f"{champion.version} ({bundle.fingerprint[:12]})", notes)
-    made_of = origin(service, champion, bundle, earlier, snap.frame)
-    return Scored(ranked, _teams(ranked, snap, service.config), _unlisted(snap), stamp, bundle, made_of)
+    tell("looking at the ranking")
+    found += report.ranking_outcomes(service, bundle, ranked, as_of)
+    report.keep(service, as_of, found)
+    report.refuse(found)
+    back, version = report.withheld(found), f"{champion.version} ({bundle.fingerprint[:12]})"
+    return Scored(
+        without(ranked, back),
+        _teams(ranked, snap, service.config),
+        _unlisted(snap),
+        _stamp(service, snap.data_as_of, as_of, version, report.notes(found)),
+        bundle,
+        origin(service, champion, bundle, earlier, snap.frame),
+        found,
+        back,
+        report.team_notes(found),
+    )
+
+
+def look(service: Service, as_of: datetime, tell: Tell) -> tuple[Outcome, ...]:
+    """What the gates say of a day as things are, with nothing kept, blocked or published; of the ranking only where
+    the data let one be made."""
+    from pipelines import tracking
+
+    bundle = load(tracking.champion(service.workspace).bundle)
+    found = report.data_outcomes(service, bundle, as_of)
+    if any(one.blocks for one in found):
+        return found
+    _, ranked = ranking(service, bundle, as_of, _earlier(service, as_of), tell)
+    return found + report.ranking_outcomes(service, bundle, ranked, as_of)
+
+
+def without(ranked: pd.DataFrame, teams: Collection[str]) -> pd.DataFrame:
+    """A ranking without the teams whose lists are held back: what nobody is shown is on no record of what was."""
+    return ranked[~ranked["team_id"].isin(teams)].reset_index(drop=True) if teams else ranked
 
 
 def ranking(

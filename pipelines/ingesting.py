@@ -15,6 +15,7 @@ import pyarrow as pa
 from features.batch import ACCOUNT_COLUMNS, Batch
 from features.errors import SourceError
 from features.sources.read import read_batch
+from pipelines import accounts
 from pipelines.fingerprints import Fingerprints
 from pipelines.pages import quality_page
 from pipelines.quality import quality
@@ -95,6 +96,8 @@ def _take_up(
     batch = read_extract(service, name, path, tell)
     if batch.received_at <= now:
         service.identities.keep(batch.fingerprint, batch.identities)
+        key = service.workspace.key()
+        accounts.keep(service.workspace.quality, batch, lambda texts: pseudonyms(texts, key))
         done.append(service.history.ingest(batch, now))
         service.identities.settle(service.history.fingerprints())
         batches.append(_counted(batch, done[-1]))

@@ -39,8 +39,9 @@ from sqlalchemy.pool import NullPool
 
 from features.errors import ConfigError, StorageError
 from pipelines.pages.lists import CSV_COLUMNS
-from pipelines.publish import CSV_NAME, MANIFEST, held_notes
+from pipelines.publish import CSV_NAME, MANIFEST
 from pipelines.storage import storage_fault
+from pipelines.withheld import MARK, notes_of
 
 TABLES = MetaData()
 NUMBERS: dict[str, Any] = {
@@ -60,6 +61,7 @@ LISTS = Table(
     Column("valid_until", DateTime(timezone=True), nullable=False),
     Column("team", Text, nullable=False),
     *(Column(name, NUMBERS.get(name, Text)) for name in CSV_COLUMNS if name != "rank"),
+    Column(MARK, Text),
 )
 STATE = Table(
     "list_state",
@@ -102,7 +104,7 @@ class ListingTable:
         if not self.url:
             return
         manifest = json.loads((latest / MANIFEST).read_bytes())
-        notes = "\n".join(held_notes(manifest["stamp"]["notes"], manifest["held"]))
+        notes = "\n".join([*_notes(manifest), *(note for _, note in sorted(manifest["held"].items()))])
         with self._open() as connection:
             same_day = STATE.c.day == _state(manifest)["day"]
             connection.execute(update(STATE).where(same_day).values(notes=notes))
@@ -138,16 +140,25 @@ def _state(manifest: dict[str, Any]) -> dict[str, Any]:
         "as_of": as_of,
         "valid_until": datetime.fromisoformat(stamp["valid_until"]),
         "listed": manifest["listed"],
-        "notes": "\n".join(stamp["notes"]),
+        "notes": "\n".join(_notes(manifest)),
     }
 
 
+def _notes(manifest: dict[str, Any]) -> list[str]:
+    """What the index says before all else."""
+    return notes_of(manifest, "index.html")
+
+
 def _rows(team: dict[str, Any], folder: Path, state: dict[str, Any]) -> list[dict[str, Any]]:
-    """A team's spreadsheet as rows: empty cells are null, figures are numbers."""
-    text = (folder / team["folder"] / CSV_NAME).read_bytes().decode("utf-8-sig")
+    """A team's spreadsheet as rows: empty cells are null, figures are numbers. A list that is not the day's own, of a
+    team that is held back, says so in its `MARK`; where there is none, there are no rows."""
+    path = folder / team["folder"] / CSV_NAME
+    if not path.is_file():
+        return []
+    text = path.read_bytes().decode("utf-8-sig")
     key = {"team_id": team["team_id"], "team": team["name"], "day": state["day"], "valid_until": state["valid_until"]}
     rows = csv.DictReader(io.StringIO(text, newline=""))
-    return [key | {name: _typed(name, cell) for name, cell in row.items()} for row in rows]
+    return [key | {MARK: None} | {name: _typed(name, cell) for name, cell in row.items()} for row in rows]
 
 
 def _typed(name: str, cell: str) -> Any:

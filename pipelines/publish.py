@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from dataclasses import replace as changed_in
 from datetime import UTC, date
 from pathlib import Path
 from typing import Any
@@ -25,29 +26,16 @@ from typing import Any
 import pandas as pd
 
 from features.errors import MinusNineError
-from pipelines.forms import FILES, forms
-from pipelines.pages import (
-    Person,
-    Stamp,
-    Team,
-    csv_text,
-    index_page,
-    list_page,
-    people,
-    team_views,
-    with_notes,
-    without_forms,
-    words,
-)
+from pipelines.forms import Form, forms
+from pipelines.pages import Person, Stamp, Team, csv_text, index_page, list_page, people, team_views, words
 from pipelines.pages.people import CHANGES
+from pipelines.withheld import MANIFEST, PAGE_NAME, Withheld, held_back, marked, notes_of
 
 __all__ = ["LATEST", "MANIFEST", "PublishError", "Published", "Stamp", "hold", "publish", "stands"]
 
-MANIFEST = "manifest.json"
 LATEST = "latest"
 VERSIONS = ".versions"
 CSV_NAME = "list.csv"
-PAGE_NAME = "list.html"
 PERSON_ROW = '<tr role="row" class="person">'
 
 
@@ -78,6 +66,8 @@ def publish(
     replace: bool = False,
     unlisted: Mapping[str, int] | None = None,
     other_forms: Sequence[str] = (),
+    withheld: Mapping[str, str] | None = None,
+    team_notes: Mapping[str, Sequence[str]] | None = None,
     around: Callable[[Path, str], AbstractContextManager[object]] = lambda _folder, _digest: nullcontext(),
 ) -> Published:
     """Writes every team's list for the local day of `stamp.as_of` under `folder`, and points `latest` at the newest.
@@ -89,6 +79,8 @@ def publish(
     with nobody in `ranked` too.
     unlisted: by reason, how many people with an open referral no team's list can show; told on the index.
     other_forms: which of `forms.FILES` are written beside each page and spreadsheet.
+    withheld: why, by team_id, for teams (with nobody in `ranked`) that are shown their last good list instead, marked.
+    team_notes: by team_id, what only that team's page says after the stamp's own notes.
     around: given a finished version's folder and digest, it is entered before the lists are switched to that version
     and left after; where it fails nothing is switched.
     Raises PublishError, with nothing changed, where the inputs do not fit together, what was written does not read
@@ -96,7 +88,9 @@ def publish(
     """
     _refuse_misfits(ranked, identities, teams, stamp)
     lists = _lists(ranked, identities, teams, stamp)
-    files = _files(lists, stamp, unlisted or {}, other_forms)
+    views = {team.team_id: team for team in lists}
+    held = {views[team]: held_back(views[team], why, stamp, folder) for team, why in (withheld or {}).items()}
+    files = _files(lists, stamp, unlisted or {}, held, team_notes or {}, forms(other_forms))
     digest = _hash(files[MANIFEST])
     listed = sum(map(len, lists.values()))
     with _alone(folder):
@@ -104,7 +98,7 @@ def publish(
         changed = not _stands(day, digest, replace)
         if changed:
             version = _write(files, folder, stamp.date)
-            _check(version, lists)
+            _check(version, {team: listed for team, listed in lists.items() if team not in held})
             with around(version, digest):
                 _switch(day, Path(VERSIONS, version.name))
         _point_latest(folder, stamp.date)
@@ -149,23 +143,14 @@ def hold(folder: Path, note: str, day: str) -> bool:
 
 
 def _marked(standing: Path, manifest: dict[str, Any], held: dict[str, str]) -> dict[str, bytes]:
-    """The files of a publication whose pages carry the notes of its stamp and then those of `held`, by day. Forms that
-    could not carry them are left out: nobody shall take an old one for today's."""
-    notes = held_notes(manifest["stamp"]["notes"], held)
-    marked = (path for path in manifest["files"] if Path(path).name not in FILES.values())
-    files = {path: (standing / path).read_bytes() for path in marked}
-    files |= {
-        p: without_forms(with_notes(content.decode("utf-8"), notes)).encode("utf-8")
-        for p, content in files.items()
-        if p.endswith(".html")
-    }
+    """The files of a publication whose pages carry their own notes and then those of `held`, by day."""
+    since = [note for _, note in sorted(held.items())]
+    files: dict[str, bytes] = {}
+    for path in manifest["files"]:
+        content = {path: (standing / path).read_bytes()}
+        files |= marked(content, [*notes_of(manifest, path), *since], " ".join(since))
     hashes = {path: _hash(content) for path, content in files.items()}
     return files | {MANIFEST: _json(manifest | {"held": held, "of": _origin(standing), "files": hashes})}
-
-
-def held_notes(of_stamp: Sequence[str], held: Mapping[str, str]) -> list[str]:
-    """What marked lists must say first: what their stamp says, then what failed, by day."""
-    return [*of_stamp, *(note for _, note in sorted(held.items()))]
 
 
 def _origin(version: Path) -> str:
@@ -219,16 +204,21 @@ def _lists(
 
 
 def _files(
-    lists: Mapping[Team, tuple[Person, ...]], stamp: Stamp, unlisted: Mapping[str, int], other_forms: Sequence[str]
+    lists: Mapping[Team, tuple[Person, ...]],
+    stamp: Stamp,
+    unlisted: Mapping[str, int],
+    held: Mapping[Team, Withheld],
+    team_notes: Mapping[str, Sequence[str]],
+    others: Mapping[str, Form],
 ) -> dict[str, bytes]:
     """Every file of the publication by its path in it; the manifest is last and holds the hashes of the others."""
-    makers = forms(other_forms)
-    texts = {"index.html": index_page(lists, stamp, unlisted)}
+    told = changed_in(stamp, notes=(*stamp.notes, *(one.note for one in held.values())))
+    in_place = {team.team_id: one.in_place for team, one in held.items()}
+    files = {"index.html": index_page(lists, told, unlisted, in_place).encode("utf-8")}
     for team, listed in lists.items():
-        texts[f"{team.slug}/{CSV_NAME}"] = csv_text(listed, stamp)
-        texts[f"{team.slug}/{PAGE_NAME}"] = list_page(team, listed, stamp, files=makers)
-    files = {path: text.encode("utf-8") for path, text in texts.items()}
-    files |= {f"{t.slug}/{name}": make(t, of, stamp) for t, of in lists.items() for name, make in makers.items()}
+        own = changed_in(stamp, notes=(*stamp.notes, *team_notes.get(team.team_id, ())))
+        made = held[team].files if team in held else _team_files(team, listed, own, others)
+        files |= {f"{team.slug}/{name}": content for name, content in made.items()}
     manifest = {
         "stamp": _plain(stamp),
         "teams": [{**asdict(team), "folder": team.slug, "listed": len(listed)} for team, listed in lists.items()],
@@ -236,9 +226,17 @@ def _files(
         "without_nhs_number": sum(not person.nhs_number for listed in lists.values() for person in listed),
         "unlisted": dict(sorted(unlisted.items())),
         "held": {},
+        "withheld": {team.slug: one.told() for team, one in held.items()},
+        "team_notes": {team.slug: list(notes) for team in lists if (notes := team_notes.get(team.team_id))},
         "files": {path: _hash(content) for path, content in sorted(files.items())},
     }
     return files | {MANIFEST: _json(manifest)}
+
+
+def _team_files(team: Team, listed: tuple[Person, ...], stamp: Stamp, others: Mapping[str, Form]) -> dict[str, bytes]:
+    texts = {CSV_NAME: csv_text(listed, stamp), PAGE_NAME: list_page(team, listed, stamp, files=others)}
+    files = {name: text.encode("utf-8") for name, text in texts.items()}
+    return files | {name: make(team, listed, stamp) for name, make in others.items()}
 
 
 def _plain(stamp: Stamp) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import pandas as pd
 from features.errors import MinusNineError, StorageError, place_of
 from pipelines import commissioning, runs
 from pipelines.daily import WORDS, Scored, local_day
+from pipelines.gates.outcome import Outcome, of_plain
 from pipelines.publish import MANIFEST, Published, Stamp, stands
 from pipelines.publish import publish as write_lists
 from pipelines.runs import RUN, Run
@@ -27,12 +28,14 @@ from pipelines.workspace import write_private
 
 @dataclass(frozen=True)
 class Day:
-    """What a daily run published, or found published. version: which publication of the day it is."""
+    """What a daily run published, or found published. version: which publication of the day it is; gates: what they
+    said."""
 
     published: Published
     run_id: str
     notes: tuple[str, ...]
     version: int
+    gates: tuple[Outcome, ...] = ()
 
 
 def publish(
@@ -60,6 +63,8 @@ def publish(
         replace=replacing,
         unlisted=scored.unlisted,
         other_forms=service.config.forms.files,
+        withheld=scored.withheld,
+        team_notes=scored.team_notes,
         around=around,
     )
     if runs.standing(service.workspace, scored.stamp.date) is None:  # lists that somebody has parted from their record
@@ -114,7 +119,8 @@ def _finished(service: Service, published: Published) -> Day:
     run = runs.standing(service.workspace, published.folder.name)
     assert run is not None, "a publication has its record beside it"
     try:
-        return Day(published, finish(service, run), tuple(run.told["notes"]), run.version)
+        run_id, gates = finish(service, run), of_plain(run.told.get("gates", ()))
+        return Day(published, run_id, tuple(run.told["notes"]), run.version, gates)
     except MinusNineError:
         raise
     except Exception as error:
@@ -151,6 +157,8 @@ def _told(service: Service, scored: Scored, now: datetime, seconds: Mapping[str,
         "seconds": {step: round(spent, 3) for step, spent in seconds.items()},
         "lists": {"digest": digest, "teams": len(scored.teams), "listed": listed},
         "notes": list(stamp.notes),
+        "gates": [asdict(one) for one in scored.gates],
+        "withheld": dict(scored.withheld),
         "feeds": {name: hours if pd.notna(hours) else None for name, hours in stamp.feed_ages},
         **scored.origin,
         "parameters": _parameters(scored, digest),

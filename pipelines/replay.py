@@ -13,7 +13,7 @@ from features.errors import MinusNineError, ReplayError
 from models.bundle import Bundle, load
 from pipelines import runs
 from pipelines.config import ServiceConfig
-from pipelines.daily import ranking
+from pipelines.daily import ranking, without
 from pipelines.fingerprints import digest_of
 from pipelines.origins import digest_of_rows, packages, settings
 from pipelines.runs import Run
@@ -64,6 +64,7 @@ def replay(service: Service, day: str, tell: Tell) -> Replayed:
     )
     as_of = datetime.fromisoformat(run.told["as_of"])
     snap, made = ranking(mine, bundle, as_of, _earlier(service.workspace.runs, run), tell)
+    made = without(made, run.told.get("withheld", {}))
     difference = first_difference(run.ranked(), pd.read_parquet(io.BytesIO(runs.as_parquet(made))))
     same_features = digest_of_rows(snap.frame) == run.told["features"]
     cause = _cause(run, known, same_features) if difference else ""

@@ -1,4 +1,4 @@
-"""What state the lists are in at a moment: fresh, awaited, out of date, or held back for a reason."""
+"""What state the lists are in at a moment: fresh, awaited, out of date, or held back for a reason, all or some."""
 
 import json
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from pipelines.pages import words
 from pipelines.publish import LATEST, MANIFEST
 from pipelines.service import Service
 
-EXIT_CODES = {"fresh": 0, "awaited": 0, "none": 5, "stale": 20, "blocked": 21}
+EXIT_CODES = {"fresh": 0, "awaited": 0, "none": 5, "stale": 20, "blocked": 21, "held back": 22}
 """Of `minusnine status`."""
 
 
@@ -49,8 +49,10 @@ def _state(service: Service, day: str, at: datetime) -> tuple[str, str]:
         why = f"{newest}, and are out of date since {words.moment(until, service.config.zone)}."
         return ("blocked", f"{why} {manifest['held'][day]}") if day in manifest["held"] else ("stale", why)
     if standing >= day:
-        notes = " ".join(manifest["stamp"]["notes"])
-        return "fresh", f"{newest}, good until {words.moment(until, service.config.zone)}. {notes}".strip()
+        withheld = [str(told["note"]) for told in manifest.get("withheld", {}).values()]
+        notes = " ".join([*manifest["stamp"]["notes"], *withheld])
+        good = f"{newest}, good until {words.moment(until, service.config.zone)}. {notes}".strip()
+        return ("held back" if withheld else "fresh"), good
     if day in manifest["held"]:
         return "blocked", f"{newest}. {manifest['held'][day]}"
     return "awaited", f"{newest}, good until {words.moment(until, service.config.zone)}; the next are awaited."

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 
 from features.errors import ConfigError, MinusNineError, ReplayError
 from features.windows import cut
+from pipelines import alerts, ingesting, releasing, training
 from pipelines import daily as days
-from pipelines import ingesting, releasing, training
 from pipelines.config import ServiceConfig
 from pipelines.daily import Scored
 from pipelines.evidence import Evidence
@@ -29,6 +29,8 @@ from pipelines.training import Trained
 if TYPE_CHECKING:
     from pipelines.backfilling import Filled
     from pipelines.backtest import Backtest
+    from pipelines.gates.outcome import Outcome
+    from pipelines.gates.report import DayReport
     from pipelines.promotion import Decision
     from pipelines.proving import Proof
     from pipelines.replay import Replayed
@@ -150,25 +152,31 @@ def one_run(config: ServiceConfig) -> Iterator[None]:
 
 
 @contextmanager
-def or_marked_stale(config: ServiceConfig, as_of: datetime) -> Iterator[None]:
-    """Where what is done inside fails, older lists stand and say that they are not this day's, and why."""
+def or_marked_stale(config: ServiceConfig, as_of: datetime, now: datetime) -> Iterator[None]:
+    """Where what is done inside fails, older lists stand and say that they are not this day's, and why; and operations
+    are told."""
     try:
         with told_plainly(Service(config).workspace.root):
             yield
     except MinusNineError as error:
-        _mark(config, as_of, error, str(error))
+        _mark(config, as_of, now, error, str(error))
         raise
     except Exception as error:
-        _mark(config, as_of, error, "something went wrong that operations have to look at.")
+        _mark(config, as_of, now, error, alerts.UNFORESEEN)
         raise
 
 
-def _mark(config: ServiceConfig, as_of: datetime, error: Exception, why: str) -> None:
-    """Mark older lists; where not even that can be done, the error says so too."""
+def _mark(config: ServiceConfig, as_of: datetime, now: datetime, error: Exception, why: str) -> None:
+    """Mark older lists and alert; where not even that can be done, the error says so too."""
+    service = Service(config)
     try:
-        days.mark_stale(Service(config), as_of, why)
+        days.mark_stale(service, as_of, why)
     except (MinusNineError, OSError):
         error.add_note("The lists that stand could not be marked as out of date either.")
+    try:
+        alerts.alert(service, [alerts.of_failure(days.local_day(config, as_of), error)], now)
+    except OSError:
+        error.add_note(f"{service.workspace.alerts} could not be written to either.")
 
 
 DIRECTLY = Doing()
@@ -187,18 +195,24 @@ def daily(
     A day that has been published is left as it is, and given back, unless it is to be replaced.
     """
     refuse_future(as_of, now)
-    with one_run(config), or_marked_stale(config, as_of):
+    with one_run(config), or_marked_stale(config, as_of, now):
         service = Service(config)
-        if not replacing and (found := releasing.standing(service, as_of)) is not None:
-            return found
-        seconds: dict[str, float] = {}
-        with _timed(seconds, "ingesting"):
-            doing.take_up(config, now, tell)
-        with _timed(seconds, "scoring"):
-            scored = doing.score(config, as_of, tell)
-        day = doing.publish(config, scored, now, replacing, seconds)
-        releasing.finish_all(service)
+        day = None if replacing else releasing.standing(service, as_of)
+        day = day or _made(service, as_of, now, tell, replacing, doing)
+        alerts.alert(service, alerts.of_day(days.local_day(config, as_of), day.gates, day.notes), now)
         return day
+
+
+def _made(service: Service, as_of: datetime, now: datetime, tell: Tell, replacing: bool, doing: Doing) -> Day:
+    config = service.config
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "ingesting"):
+        doing.take_up(config, now, tell)
+    with _timed(seconds, "scoring"):
+        scored = doing.score(config, as_of, tell)
+    day = doing.publish(config, scored, now, replacing, seconds)
+    releasing.finish_all(service)
+    return day
 
 
 def backfill(config: ServiceConfig, first: date, last: date, now: datetime, tell: Tell) -> "list[Filled]":
@@ -233,6 +247,19 @@ def status(config: ServiceConfig, at: datetime) -> "Status":
     from pipelines.status import status as state_at
 
     return state_at(Service(config), days.local_day(config, newest_cut(config, at)), at)
+
+
+def gates(config: ServiceConfig, as_of: datetime, now: datetime, tell: Tell) -> "tuple[Outcome, ...]":
+    """What the gates say of a day as the history is; nothing is kept or published."""
+    refuse_future(as_of, now)
+    return days.look(Service(config), as_of, tell)
+
+
+def gate_reports(config: ServiceConfig, first: date, last: date) -> "list[DayReport]":
+    """What the gates said of each day from `first` to `last` when it was last tried."""
+    from pipelines.gates import report
+
+    return report.reports(Service(config), first, last)
 
 
 def prune_exposures(config: ServiceConfig, now: datetime) -> int:

@@ -44,6 +44,14 @@ class Workspace:
         return self.root / "runs"
 
     @property
+    def gates(self) -> Path:
+        return self.root / "gates"
+
+    @property
+    def alerts(self) -> Path:
+        return self.root / "alerts.jsonl"
+
+    @property
     def exposure(self) -> Path:
         return self.root / "exposure"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from features.errors import ConfigError, StaleFeedError
+from features.errors import BlockedError, ConfigError
 from pipelines import steps
 from pipelines.config import ServiceConfig
 from pipelines.service import Service
@@ -44,8 +44,8 @@ def check(config: ServiceConfig, tell: Tell) -> WorldCheck:
 
 def play(config: ServiceConfig, tell: Tell) -> Play:
     """The daily path over all of a world's drops, with teams acting on each published list as the world's
-    interventions say. The model is trained once, on the history load. A day without a list (a late feed) is a day on
-    which nobody acts. The truth is written at the end."""
+    interventions say. The model is trained once, on the history load. A day without a list (a gate did not let it
+    through) is a day on which nobody acts. The truth is written at the end."""
     history = Service(config).workspace.history
     if history.exists():
         message = (
@@ -115,7 +115,7 @@ def _listed(config: ServiceConfig, played: Play, day: date) -> Ints:
     as_of = steps.as_of_day(config, day)
     try:
         published = steps.daily(config, as_of, as_of, _nobody).published
-    except StaleFeedError:
+    except BlockedError:
         return np.zeros(0, dtype=np.int64)
     return listed_people(played, published.folder)
 

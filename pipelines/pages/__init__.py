@@ -1,6 +1,6 @@
 """What people read: pure functions from frames to text. Nothing here writes a file or knows what time it is."""
 
-from pipelines.pages.lists import Board, csv_text, index_page, list_page
+from pipelines.pages.lists import Board, csv_text, held_page, index_page, list_page
 from pipelines.pages.people import Person, people
 from pipelines.pages.render import with_notes, without_forms
 from pipelines.pages.reports import Section, quality_page, report_page
@@ -14,6 +14,7 @@ __all__ = [
     "Stamp",
     "Team",
     "csv_text",
+    "held_page",
     "index_page",
     "list_page",
     "people",

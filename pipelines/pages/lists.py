@@ -84,9 +84,21 @@ def list_page(
     )
 
 
-def index_page(lists: Mapping[Team, Sequence[Person]], stamp: Stamp, unlisted: Mapping[str, int] | None = None) -> str:
+def held_page(team: Team, stamp: Stamp) -> str:
+    """What stands where a team's list is held back and there is no earlier one; the stamp's notes say why."""
+    footer = f"{team.name}, {stamp.as_of_words}, no list"
+    return render("held.html", footer=footer, simulated=stamp.simulated, team=team, stamp=stamp)
+
+
+def index_page(
+    lists: Mapping[Team, Sequence[Person]],
+    stamp: Stamp,
+    unlisted: Mapping[str, int] | None = None,
+    withheld: Mapping[str, str] | None = None,
+) -> str:
     """Every team of the day: counts, the highest risk, who was not considered, and who (`unlisted`, people
-    by reason) no team's list can show. It names no person."""
+    by reason) no team's list can show. withheld: by team_id, what to say of a list that is held back. It names no
+    person."""
     reasons = list(dict.fromkeys(reason for team in lists for reason, _ in team.excluded))
     rows = [(team, len(people), _highest(people), dict(team.excluded)) for team, people in lists.items()]
     footer = f"{stamp.trust}, all teams, {stamp.as_of_words}, model {stamp.model_version}"
@@ -96,6 +108,7 @@ def index_page(lists: Mapping[Team, Sequence[Person]], stamp: Stamp, unlisted: M
         simulated=stamp.simulated,
         rows=rows,
         reasons=reasons,
+        withheld=withheld or {},
         stamp=stamp,
         unlisted=[(reason, count) for reason, count in sorted((unlisted or {}).items()) if count],
     )

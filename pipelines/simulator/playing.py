@@ -77,12 +77,13 @@ def _write_next(config: SimulatorConfig, life: Life, folder: Path, number: int) 
 
 def listed_people(play: Play, lists: Path) -> Ints:
     """The people on a day's published lists (a folder with each team's list.csv), each list from the top; whoever is on
-    several lists is named once, since teams act on a person and not on a place."""
+    several lists is named once, since teams act on a person and not on a place. Nobody acts on a list held back."""
     owner = {str(number): person for person, number in enumerate(numbers_of(play.life).tolist())}
     found = []
     for path in sorted(lists.glob("*/list.csv")):
         with path.open(encoding="utf-8-sig", newline="") as lines:
-            found += [owner.get(row[NUMBER_COLUMN].replace(" ", ""), -1) for row in csv.DictReader(lines)]
+            shown = (row for row in csv.DictReader(lines) if not row.get("held_back"))
+            found += [owner.get(row[NUMBER_COLUMN].replace(" ", ""), -1) for row in shown]
     people = np.array(found, dtype=np.int64)
     people = people[people >= 0]
     return people[np.sort(np.unique(people, return_index=True)[1])]

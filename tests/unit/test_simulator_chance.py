@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from worlds import SMALL_WORLD, small_world
 
+from features.daysoff import bank_holidays, easter_sunday
 from features.errors import ConfigError
 from pipelines.simulator import load_world
-from pipelines.simulator.calendar import bank_holidays, easter_sunday, is_rest_day, skip_clock_change
+from pipelines.simulator.calendar import is_rest_day, skip_clock_change
 from pipelines.simulator.chance import facts
 from pipelines.simulator.delays import make_write_up
 from pipelines.simulator.names import check_digits, nhs_numbers

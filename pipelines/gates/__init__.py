@@ -1,0 +1,1 @@
+"""What must hold before a day's lists are shown: feeds, extracts, teams and scores against their own history."""

@@ -1,0 +1,149 @@
+"""When something was last recorded for each team, beside the service as a whole, and whether that is usual for it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from statistics import median
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.daysoff import counts_as, is_day_off
+from features.windows import cut
+from models.usual import Limits, around, usual
+from pipelines.config import ServiceConfig
+from pipelines.gates.outcome import TEAM, UNKNOWN, Outcome, held
+from pipelines.mapping import Mapper, map_buckets
+from pipelines.service import Service
+from pipelines.store import History
+
+Moments = npt.NDArray[np.datetime64]
+HOUR = np.timedelta64(1, "h")
+
+
+def recorded(service: Service, as_of: datetime, over: Mapper) -> pd.DataFrame:
+    """team_id, hour, rows: how many versions of contacts were recorded for each team in each hour, as known at the
+    cut; of contacts in the time that histories go back."""
+    since = as_of - timedelta(days=_looked_back(service.config))
+    work = partial(_recorded, service.history, as_of, since)
+    return _summed(pd.concat(map_buckets(over, work, range(service.history.buckets))), ["team_id", "hour"])
+
+
+def _recorded(history: History, as_of: datetime, since: datetime, bucket: int) -> pd.DataFrame:
+    rows = history.read(bucket, ("contacts",), as_of, {"contacts": ("team_id", "occurred_at")}, since)["contacts"]
+    rows = rows.filter(pc.is_valid(rows["team_id"]))
+    hours = pc.floor_temporal(rows["known_from"], unit="hour")
+    frame: pd.DataFrame = pa.table({"team_id": rows["team_id"], "hour": hours}).to_pandas()
+    return _summed(frame.assign(rows=1), ["team_id", "hour"])
+
+
+def _looked_back(config: ServiceConfig) -> int:
+    """Days: while anybody is on a team's caseload, its history before it fell silent is within them."""
+    return 7 * config.gates.weeks + config.caseload.active_days
+
+
+def _summed(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    return frame.groupby(keys, as_index=False).agg({"rows": "sum"})
+
+
+@dataclass(frozen=True)
+class _Calendar:
+    """The cuts up to the first after which nothing was recorded for any team, oldest first, with what weekday each
+    counts as; `newest` is when something was last recorded by then, `off` the days off."""
+
+    cuts: Moments
+    kinds: npt.NDArray[np.int64]
+    newest: Moments
+    off: Moments
+
+
+def team_outcomes(
+    seen: pd.DataFrame, teams: Sequence[str], as_of: datetime, config: ServiceConfig
+) -> Iterator[Outcome]:
+    """What the gate says of each of `teams`. seen: as `recorded` gives it.
+
+    A team's age is by how many hours its newest record lies behind the service's, days off left out: where a whole feed
+    is late, that is the feed's finding, and teams are looked at as they stood when it stopped. It is held against its
+    ages at earlier cuts of the same weekday, up to when the team last recorded anything. The limit is not reached
+    before `team_contacts` contacts are missing that it would usually have recorded.
+    """
+    if config.gates.team_feed.level == "off":
+        return
+    by_team = {str(name): _series(rows) for name, rows in seen.groupby("team_id")}
+    calendar = _calendar(_series(_summed(seen, ["hour"])), as_of, config)
+    for team in teams:
+        yield _outcome(team, by_team.get(team), calendar, config)
+
+
+def _series(rows: pd.DataFrame) -> tuple[Moments, npt.NDArray[np.int64]]:
+    ordered = rows.sort_values("hour")
+    hours = ordered["hour"].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[s]")
+    return hours, ordered["rows"].to_numpy(np.int64)
+
+
+def _calendar(whole: tuple[Moments, Any], as_of: datetime, config: ServiceConfig) -> _Calendar:
+    today = as_of.astimezone(ZoneInfo(config.zone)).date()
+    days = [today - timedelta(days=back) for back in range(_looked_back(config), -1, -1)]
+    moments = [cut(day, config.cut, config.zone).replace(tzinfo=None) for day in days]
+    off = config.gates.days_off
+    cuts = np.array([*moments[:-1], as_of.astimezone(ZoneInfo("UTC")).replace(tzinfo=None)], dtype="datetime64[s]")
+    kinds = np.array([counts_as(day, off) for day in days])
+    rests = np.array([day for day in days if is_day_off(day, off)], dtype="datetime64[D]")
+    end = 1 + int(np.searchsorted(cuts[:-1], whole[0][-1])) if len(whole[0]) else len(cuts)
+    return _Calendar(cuts[:end], kinds[:end], _newest(whole[0], cuts[:end]), rests)
+
+
+def _newest(hours: Moments, cuts: Moments) -> Moments:
+    """The last of `hours` at or before each cut; NaT where there is none."""
+    at = np.searchsorted(hours, cuts, side="right") - 1
+    padded = np.append(hours, np.datetime64("NaT", "s"))
+    return padded[np.where(at < 0, len(hours), at)]
+
+
+def _outcome(team: str, own: Any, calendar: _Calendar, config: ServiceConfig) -> Outcome:
+    rule, gates = config.gates.team_feed, config.gates
+    if own is None:
+        return Outcome(TEAM, team, rule.level, UNKNOWN)
+    ages = _ages(_newest(own[0], calendar.cuts), calendar)
+    value = float(ages[-1])
+    last = own[0][-1]
+    first = last - np.timedelta64(7 * gates.weeks, "D")
+    usable = (calendar.cuts[:-1] >= first) & (calendar.cuts[:-1] <= last + HOUR) & np.isfinite(ages[:-1])
+    like = usable & (calendar.kinds[:-1] == calendar.kinds[-1])
+    found = usual(ages[:-1][like])
+    if found is None or found.count < gates.least:
+        return Outcome(TEAM, team, rule.level, UNKNOWN, value)
+    missing = _missing(own, calendar, usable)
+    enough = value * gates.team_contacts / missing if missing > 0 else np.inf
+    limits = Limits(high=max(around(found, rule.times, rule.floor).high, enough))
+    return held(TEAM, team, rule, value, found.centre, limits)
+
+
+def _ages(newest: Moments, calendar: _Calendar) -> npt.NDArray[np.float64]:
+    """Hours by which a team lies behind the service at each cut, but for days off in between; NaN where it has not
+    recorded yet."""
+    hours = (calendar.newest - newest) / HOUR
+    days, today = newest.astype("datetime64[D]"), calendar.cuts.astype("datetime64[D]")
+    rests = [int(((calendar.off > day) & (calendar.off < end)).sum()) for day, end in zip(days, today, strict=True)]
+    ages: npt.NDArray[np.float64] = np.maximum(hours - 24 * np.array(rests), 0.0)
+    return ages
+
+
+def _missing(own: Any, calendar: _Calendar, usable: npt.NDArray[np.bool_]) -> float:
+    """How many contacts the team would usually have recorded since its last ones, by the same weekdays."""
+    upto = np.concatenate([[0], np.cumsum(own[1])])[np.searchsorted(own[0], calendar.cuts, side="right")]
+    counts = np.diff(upto)
+    silent = np.flatnonzero(calendar.cuts[:-1] >= own[0][-1])
+    told = usable[1:]
+    by_kind = {
+        kind: median(values)
+        for kind in range(7)
+        if (values := counts[:-1][told & (calendar.kinds[1:-1] == kind)].tolist())
+    }
+    return float(sum(by_kind.get(int(calendar.kinds[1:][at]), 0) for at in silent))
