@@ -13,11 +13,14 @@ from features.cohort import ON_CASELOAD
 from models.bundle import Bundle, load
 from models.explanation import reasons
 from models.ranking import RUN_GAP_DAYS, rank
-from pipelines import runs
+from pipelines import listing, runs
+from pipelines.beside import beside
 from pipelines.building import Snapshot, snapshot
 from pipelines.config import ServiceConfig
 from pipelines.feeds import feed_ages, warnings
+from pipelines.grouping import list_ids
 from pipelines.judging import capacities
+from pipelines.mapping import Mapper
 from pipelines.publish import Stamp, hold
 from pipelines.runs import Run
 from pipelines.service import Service
@@ -32,7 +35,8 @@ WORDS = ["reason_1", "reason_2", "reason_3"]
 @dataclass(frozen=True)
 class Scored:
     """Everyone on a caseload, ranked (as `publish` takes it), and what the pages say about themselves. unlisted: people
-    with an open referral whom no team's list can show, by reason; origin: as `origins.origin` gives it."""
+    with an open referral whom no team's list can show, by reason; origin: as `origins.origin` gives it; beside: as
+    `Ranking` has it."""
 
     ranked: pd.DataFrame
     teams: pd.DataFrame
@@ -40,6 +44,17 @@ class Scored:
     stamp: Stamp
     bundle: Bundle
     origin: Mapping[str, Any] = field(default_factory=dict)
+    beside: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """A cut's caseloads, everyone on them ranked and explained, and what the pages show beside that: frames by name,
+    `happened` and `pulled` as `Beside` has them and `leaving` as `listing.leaving` gives it."""
+
+    snap: Snapshot
+    ranked: pd.DataFrame
+    beside: dict[str, pd.DataFrame]
 
 
 def score(service: Service, as_of: datetime, tell: Tell, champion: "Registered | None" = None) -> Scored:
@@ -53,29 +68,29 @@ def score(service: Service, as_of: datetime, tell: Tell, champion: "Registered |
     bundle = load(champion.bundle)
     service.catalogue.contract.require(bundle.contract, "champion")
     earlier = _earlier(service, as_of)
-    snap, ranked = ranking(service, bundle, as_of, earlier, tell)
+    made = ranking(service, bundle, as_of, earlier, tell)
+    snap, ranked = made.snap, made.ranked
     stamp = _stamp(service, snap.data_as_of, as_of, f"{champion.version} ({bundle.fingerprint[:12]})", notes)
     made_of = origin(service, champion, bundle, earlier, snap.frame)
-    return Scored(ranked, _teams(ranked, snap, service.config), _unlisted(snap), stamp, bundle, made_of)
+    return Scored(ranked, _teams(ranked, snap, service.config), _unlisted(snap), stamp, bundle, made_of, made.beside)
 
 
-def ranking(
-    service: Service, bundle: Bundle, as_of: datetime, earlier: Sequence[Run], tell: Tell
-) -> tuple[Snapshot, pd.DataFrame]:
-    """The caseloads at a cut, and everyone on them ranked and explained; compared with the rankings of `earlier`."""
+def ranking(service: Service, bundle: Bundle, as_of: datetime, earlier: Sequence[Run], tell: Tell) -> Ranking:
+    """The caseloads at a cut, ranked, explained, and compared with the rankings of `earlier`."""
     tell("building features")
+    previous = pd.concat([run.ranked() for run in earlier], ignore_index=True) if earlier else None
     with service.workers() as over:
         snap = snapshot(service.history, service.config, service.catalogue, as_of, over)
-    tell(f"ranking {len(snap.frame):,} people")
-    ranked = rank(
-        bundle.score(snap.frame),
-        snap.memberships,
-        key=service.workspace.key(),
-        capacities=capacities(service.config),
-        previous=pd.concat([run.ranked() for run in earlier], ignore_index=True) if earlier else None,
-        model_version=bundle.fingerprint,
-    )
-    return snap, _explained(ranked, snap, bundle, service)
+        tell(f"ranking {len(snap.frame):,} people")
+        ranked = rank(
+            bundle.score(snap.frame),
+            snap.memberships,
+            key=service.workspace.key(),
+            capacities=capacities(service.config),
+            previous=previous,
+            model_version=bundle.fingerprint,
+        )
+        return _explained(service, bundle, snap, ranked, previous, over)
 
 
 def mark_stale(service: Service, as_of: datetime, why: str) -> bool:
@@ -97,22 +112,34 @@ def _earlier(service: Service, as_of: datetime) -> list[Run]:
     return [run for run in found if run is not None]
 
 
-def _explained(ranked: pd.DataFrame, snap: Snapshot, bundle: Bundle, service: Service) -> pd.DataFrame:
-    """`ranked` with age, sex and, for those listed, three reasons."""
-    listed = ranked.loc[ranked["listed"], ["person_id"]].drop_duplicates()
-    mine = snap.frame[snap.frame["person_id"].isin(listed["person_id"])].reset_index(drop=True)
-    local = snap.as_of.astimezone(ZoneInfo(service.config.zone))
+def _explained(
+    service: Service,
+    bundle: Bundle,
+    snap: Snapshot,
+    ranked: pd.DataFrame,
+    previous: pd.DataFrame | None,
+    over: Mapper,
+) -> Ranking:
+    """The ranking with age, sex and, for those listed, three reasons and what `listing.told` adds."""
+    config, listed = service.config, ranked.loc[ranked["listed"], "person_id"].unique()
+    mine = snap.frame[snap.frame["person_id"].isin(listed)].reset_index(drop=True)
+    local = snap.as_of.astimezone(ZoneInfo(config.zone))
     sentence = partial(service.catalogue.sentence, cut_share=(local.hour + local.minute / 60) / 24)
-    told = reasons(bundle, mine, sentence)[["person_id", *WORDS]]
-    frame = ranked.merge(told, on="person_id", how="left").merge(snap.details, on="person_id", how="left")
-    return frame.assign(**frame[WORDS].fillna(""))
+    words = reasons(bundle, mine, sentence)[["person_id", *WORDS]]
+    frame = ranked.merge(words, on="person_id", how="left").merge(snap.details, on="person_id", how="left")
+    left = listing.gone(ranked, previous)
+    people = listed, left["person_id"].unique()
+    found = beside(service.history, config, service.catalogue, bundle, snap, people, sentence, over)
+    told = listing.told(frame.assign(**frame[WORDS].fillna("")), found, config.lists, snap.as_of, config.zone)
+    off = listing.leaving(ranked, left, found, config.lists)
+    return Ranking(snap, told, {"happened": found.happened, "pulled": found.pulled, "leaving": off})
 
 
 def _teams(ranked: pd.DataFrame, snap: Snapshot, config: ServiceConfig) -> pd.DataFrame:
     """team_id, name, caseload, capacity, and how many with an open referral were left out for each reason; of every
     team that has a referral open or a name in the configuration."""
     sizes = ranked.groupby("team_id").size()
-    known = {*sizes.index, *snap.exclusions["team_id"].dropna(), *config.lists.team_names}
+    known = {*sizes.index, *snap.exclusions["team_id"].dropna(), *list_ids(config.lists)}
     room = capacities(config)
     rows = [
         {

@@ -1,0 +1,110 @@
+"""What happened to some people, as known at a cut: one row a fact, with when it happened and when it became known."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import pandas as pd
+import pyarrow as pa
+
+from features.catalogue import Catalogue, Event
+from features.cohort import CaseloadRules
+from features.frames import query
+from features.labels import OutcomeRules
+from features.windows import HORIZON_DAYS, shift_days
+
+CONTACT, READING, RECORD, STAY, ATTENDANCE, REFERRAL = (
+    "contact",
+    "reading",
+    "record",
+    "stay",
+    "attendance",
+    "referral",
+)
+HELD, PLANNED, EMERGENCY = "held", "planned", "emergency"
+COLUMNS = {
+    "contacts": ("team_id", "occurred_at", "status", "seen", "medium", "unscheduled"),
+    "observations": ("team_id", "occurred_at", "code", "value"),
+    "attendances": ("arrived_at", "admitted"),
+}
+"""What this looks at in the tables of events, beside what the catalogue does."""
+TIMELINE_DAYS, USUAL_DAYS, HOSPITAL_DAYS = 90, 180, 365
+"""How far back contacts, records and referrals are told; readings, from which one's own usual is made; hospital use."""
+
+
+def happenings(
+    tables: dict[str, pa.Table],
+    as_of: datetime,
+    catalogue: Catalogue,
+    outcome: OutcomeRules,
+    rules: CaseloadRules,
+    zone: str,
+) -> pd.DataFrame:
+    """person_id, kind, what, happened_at, ended_at, known_from, value, team_id, medium, in the order of person and time.
+
+    kind contact: what is `HELD`, or the status of a contact not held; those planned reach nine days ahead. reading:
+    what is the catalogue's event. record: what is how the catalogue calls an event that has no value. stay: what is
+    `EMERGENCY` or `PLANNED`, ended_at null while it lasts, as far as that is believed. attendance: what is admitted or empty. referral: what is
+    the team type, ended_at null while it is open.
+    """
+    spans = {f"d{n}": n for n in (TIMELINE_DAYS, USUAL_DAYS, HOSPITAL_DAYS)}
+    spans |= {"ahead": -HORIZON_DAYS, "believed_from": rules.believed_stay_days, "as_of": 0}
+    begins = {name: [shift_days(as_of, -days, zone)] for name, days in spans.items()}
+    moments = pd.DataFrame(begins).astype("datetime64[us, UTC]")
+    parts = [_CONTACTS, *_observations(catalogue), _stays(outcome), _ATTENDANCES, _REFERRALS]
+    sql = " union all ".join(f"({part} and (o.known_to is null or m.as_of < o.known_to))" for part in parts)
+    order = "person_id, happened_at, kind, what, known_from, value, team_id, medium"
+    found = query(f"select * from ({sql}) order by {order}", m=moments, **tables).to_pandas()
+    times = ("happened_at", "ended_at", "known_from")
+    return pd.DataFrame(found).astype(dict.fromkeys(times, "datetime64[us, UTC]"))
+
+
+_CONTACTS = f"""
+    select o.person_id, '{CONTACT}' as kind,
+           case when coalesce(o.seen, o.status = 'unknown') then '{HELD}' else o.status::varchar end as what,
+           o.occurred_at as happened_at, null::timestamptz as ended_at, o.known_from, null::double as value,
+           o.team_id::varchar as team_id, o.medium::varchar as medium
+    from contacts o, m where o.occurred_at >= m.d90 and o.occurred_at < m.ahead
+     and (o.occurred_at < m.as_of or o.status = 'planned')"""
+_ATTENDANCES = f"""
+    select o.person_id, '{ATTENDANCE}', case when o.admitted then 'admitted' else '' end, o.arrived_at, null,
+           o.known_from, null, null, null
+    from attendances o, m where o.arrived_at >= m.d365 and o.arrived_at < m.as_of"""
+_REFERRALS = f"""
+    select o.person_id, '{REFERRAL}', coalesce(o.team_type, ''), o.received_at,
+           case when o.closed_at <= m.as_of then o.closed_at end, o.known_from, null, o.team_id, null
+    from referrals o, m where o.received_at < m.as_of
+     and (o.closed_at is null or o.closed_at >= m.d90)"""
+
+
+def _stays(outcome: OutcomeRules) -> str:
+    methods, classes = (
+        ", ".join(f"'{code}'" for code in codes) for codes in (outcome.emergency_methods, outcome.patient_classes)
+    )
+    return f"""
+    select o.person_id, '{STAY}', case when o.method in ({methods}) then '{EMERGENCY}' else '{PLANNED}' end,
+           o.admitted_at, case when o.discharged_at <= m.as_of then o.discharged_at end, o.known_from, null, null, null
+    from stays o, m where o.admitted_at < m.as_of and coalesce(o.discharged_at, m.as_of) >= m.d365
+     and coalesce(o.patient_class, '1') in ({classes})
+     and (o.discharged_at is not null or o.admitted_at >= m.believed_from)"""
+
+
+def _observations(catalogue: Catalogue) -> Iterator[str]:
+    """Readings are the catalogue's events that have a value, records those that have none."""
+    for name, event in catalogue.events.items():
+        if event.table == "observations":
+            yield _reading(name, event) if event.value != "null" else _record(name, event)
+
+
+def _reading(name: str, event: Event) -> str:
+    return f"""
+    select o.person_id, '{READING}', '{name}', o.occurred_at, null, o.known_from, {event.value}, o.team_id::varchar, null
+    from observations o, m where ({event.where}) and {event.value} is not null
+     and o.occurred_at >= m.d180 and o.occurred_at < m.as_of"""
+
+
+def _record(name: str, event: Event) -> str:
+    words = (event.words or name).replace("'", "''")
+    return f"""
+    select o.person_id, '{RECORD}', '{words}', o.occurred_at, null, o.known_from, null, o.team_id::varchar, null
+    from observations o, m where ({event.where}) and o.value is null
+     and o.occurred_at >= m.d90 and o.occurred_at < m.as_of"""
