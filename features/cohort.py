@@ -55,7 +55,7 @@ def caseload(
 
 
 def left_out(tables: dict[str, pa.Table], as_of: datetime, rules: CaseloadRules, zone: str) -> pd.DataFrame:
-    """person_id, team_id, reason: for everyone with an open referral to a team, one of `EXCLUSIONS` or `ON_CASELOAD`."""
+    """person_id, team_id, reason: for everyone with an open referral, one of `EXCLUSIONS` or `ON_CASELOAD`."""
     moments = window_starts([as_of], [rules.active_days, rules.believed_stay_days], zone).assign(turn=0)
     with connect({**tables, "moments": moments}) as connection:
         named = f"{[ON_CASELOAD, *EXCLUSIONS]!r}[reason + 1] as reason"

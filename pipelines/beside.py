@@ -40,8 +40,8 @@ class Beside:
 
     happened: as `happenings` gives it. mornings: person_id, days_before (1 to 9), risk; no row where the person was on
     no caseload. pulled: person_id, family, title, share and share_before (logit, today and a day ago; the latter null
-    where the person was on no caseload), said and said_before. left (as `cohort.left_out`, by list) and deaths (as `labels.deaths_known`) are of those no
-    longer listed. merged: the pseudonyms that turned out to be someone else's.
+    where the person was on no caseload), said and said_before. left (as `cohort.left_out`, by list) and deaths (as
+    `labels.deaths_known`) are of those no longer listed. merged: pseudonyms that turned out to be someone else's.
     """
 
     happened: pd.DataFrame
@@ -157,4 +157,3 @@ def _moved(families: Sequence[Mapping[Any, Any]], least: float) -> str:
 def _lower(title: str) -> str:
     """A title within a sentence; one that begins with an abbreviation stays as it is."""
     return title if title[1:2].isupper() else title[:1].lower() + title[1:]
-

@@ -39,12 +39,12 @@ def happenings(
     rules: CaseloadRules,
     zone: str,
 ) -> pd.DataFrame:
-    """person_id, kind, what, happened_at, ended_at, known_from, value, team_id, medium, in the order of person and time.
+    """person_id, kind, what, happened_at, ended_at, known_from, value, team_id, medium, place, by person and time.
 
-    kind contact: what is `HELD`, or the status of a contact not held; those planned reach nine days ahead. reading:
-    what is the catalogue's event. record: what is how the catalogue calls an event that has no value. stay: what is
-    `EMERGENCY` or `PLANNED`, ended_at null while it lasts, as far as that is believed. attendance: what is admitted or empty. referral: what is
-    the team type, ended_at null while it is open.
+    kind contact: what is `HELD`, or the status of a contact not held; those planned reach nine days ahead. reading,
+    record: what is how the catalogue calls an event that has a value, or none; place is where it stands there. stay:
+    what is `EMERGENCY` or `PLANNED`, ended_at null while it lasts, as far as that is believed. attendance: what is
+    admitted or empty. referral: what is the team type, ended_at null while it is open.
     """
     spans = {f"d{n}": n for n in (TIMELINE_DAYS, USUAL_DAYS, HOSPITAL_DAYS)}
     spans |= {"ahead": -HORIZON_DAYS, "believed_from": rules.believed_stay_days, "as_of": 0}
@@ -62,16 +62,16 @@ _CONTACTS = f"""
     select o.person_id, '{CONTACT}' as kind,
            case when coalesce(o.seen, o.status = 'unknown') then '{HELD}' else o.status::varchar end as what,
            o.occurred_at as happened_at, null::timestamptz as ended_at, o.known_from, null::double as value,
-           o.team_id::varchar as team_id, o.medium::varchar as medium
+           o.team_id::varchar as team_id, o.medium::varchar as medium, 0 as place
     from contacts o, m where o.occurred_at >= m.d90 and o.occurred_at < m.ahead
      and (o.occurred_at < m.as_of or o.status = 'planned')"""
 _ATTENDANCES = f"""
     select o.person_id, '{ATTENDANCE}', case when o.admitted then 'admitted' else '' end, o.arrived_at, null,
-           o.known_from, null, null, null
+           o.known_from, null, null, null, 0
     from attendances o, m where o.arrived_at >= m.d365 and o.arrived_at < m.as_of"""
 _REFERRALS = f"""
     select o.person_id, '{REFERRAL}', coalesce(o.team_type, ''), o.received_at,
-           case when o.closed_at <= m.as_of then o.closed_at end, o.known_from, null, o.team_id, null
+           case when o.closed_at <= m.as_of then o.closed_at end, o.known_from, null, o.team_id, null, 0
     from referrals o, m where o.received_at < m.as_of
      and (o.closed_at is null or o.closed_at >= m.d90)"""
 
@@ -82,29 +82,26 @@ def _stays(outcome: OutcomeRules) -> str:
     )
     return f"""
     select o.person_id, '{STAY}', case when o.method in ({methods}) then '{EMERGENCY}' else '{PLANNED}' end,
-           o.admitted_at, case when o.discharged_at <= m.as_of then o.discharged_at end, o.known_from, null, null, null
+           o.admitted_at, case when o.discharged_at <= m.as_of then o.discharged_at end, o.known_from,
+           null, null, null, 0
     from stays o, m where o.admitted_at < m.as_of and coalesce(o.discharged_at, m.as_of) >= m.d365
      and coalesce(o.patient_class, '1') in ({classes})
      and (o.discharged_at is not null or o.admitted_at >= m.believed_from)"""
 
 
 def _observations(catalogue: Catalogue) -> Iterator[str]:
-    """Readings are the catalogue's events that have a value, records those that have none."""
-    for name, event in catalogue.events.items():
+    for place, (name, event) in enumerate(catalogue.events.items()):
         if event.table == "observations":
-            yield _reading(name, event) if event.value != "null" else _record(name, event)
+            yield _observation(name, event, place)
 
 
-def _reading(name: str, event: Event) -> str:
+def _observation(name: str, event: Event, place: int) -> str:
+    """Readings are the catalogue's events that have a value; records are rows without one, of those that have none."""
+    reading, words = event.value != "null", (event.words or name).replace("'", "''")
+    kind, days, known = (READING, USUAL_DAYS, "is not null") if reading else (RECORD, TIMELINE_DAYS, "is null")
+    value = f"({event.value})" if reading else "o.value"
     return f"""
-    select o.person_id, '{READING}', '{name}', o.occurred_at, null, o.known_from, {event.value}, o.team_id::varchar, null
-    from observations o, m where ({event.where}) and {event.value} is not null
-     and o.occurred_at >= m.d180 and o.occurred_at < m.as_of"""
-
-
-def _record(name: str, event: Event) -> str:
-    words = (event.words or name).replace("'", "''")
-    return f"""
-    select o.person_id, '{RECORD}', '{words}', o.occurred_at, null, o.known_from, null, o.team_id::varchar, null
-    from observations o, m where ({event.where}) and o.value is null
-     and o.occurred_at >= m.d90 and o.occurred_at < m.as_of"""
+    select o.person_id, '{kind}', '{words}', o.occurred_at, null, o.known_from, {value}, o.team_id::varchar, null,
+           {place}
+    from observations o, m where ({event.where}) and {value} {known}
+     and o.occurred_at >= m.d{days} and o.occurred_at < m.as_of"""

@@ -77,7 +77,8 @@ def _pairs(rows: pd.DataFrame) -> Iterable[tuple[Any, Any]]:
 
 def _by_person(happened: pd.DataFrame) -> dict[int, list[Row]]:
     found: dict[int, list[Row]] = defaultdict(list)
-    for row in happened.to_dict("records"):
+    told = happened[happened["kind"].isin([CONTACT, STAY, ATTENDANCE, REFERRAL])]
+    for row in told.to_dict("records"):
         found[row["person_id"]].append(row)
     return found
 
@@ -89,8 +90,8 @@ def _row(list_id: str, happened: list[Row], ask: _Ask) -> dict[str, Any]:
     discharged = [one["ended_at"] for one in happened if one["kind"] == STAY and not pd.isna(one["ended_at"])]
     return {
         "marks": _marks(happened, ask),
-        "in_hands": ", ".join(_hands(list_id, still, ask.lists)),
-        "held_by": ", ".join(ask.name(team) for team in shared),
+        "in_hands": "; ".join(_hands(list_id, still, ask.lists)),
+        "held_by": "; ".join(ask.name(team) for team in shared),
         "home_days": _days_since(discharged, ask),
         "referred_days": _days_since([one["happened_at"] for one in mine], ask),
         **_contacts(set(shared) or {list_id}, happened, ask),

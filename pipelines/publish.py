@@ -25,7 +25,24 @@ from typing import Any
 import pandas as pd
 
 from features.errors import MinusNineError
-from pipelines.pages import Person, Stamp, Team, csv_text, index_page, list_page, people, team_views, with_notes, words
+from pipelines.pages import (
+    Course,
+    Other,
+    Person,
+    Stamp,
+    Team,
+    courses,
+    csv_text,
+    index_page,
+    list_page,
+    others,
+    page_path,
+    people,
+    person_page,
+    team_views,
+    with_notes,
+    words,
+)
 from pipelines.pages.people import CHANGES
 
 __all__ = ["LATEST", "MANIFEST", "PublishError", "Published", "Stamp", "hold", "publish", "stands"]
@@ -64,6 +81,7 @@ def publish(
     *,
     replace: bool = False,
     unlisted: Mapping[str, int] | None = None,
+    beside: Mapping[str, pd.DataFrame] | None = None,
     around: Callable[[Path, str], AbstractContextManager[object]] = lambda _folder, _digest: nullcontext(),
 ) -> Published:
     """Writes every team's list for the local day of `stamp.as_of` under `folder`, and points `latest` at the newest.
@@ -74,6 +92,7 @@ def publish(
     teams: team_id, name, caseload, capacity and, if known, excluded_<reason> counts; each gets a page, those
     with nobody in `ranked` too.
     unlisted: by reason, how many people with an open referral no team's list can show; told on the index.
+    beside: as `daily.Ranking` has it; without it nobody has a page of their own.
     around: given a finished version's folder and digest, it is entered before the lists are switched to that version
     and left after; where it fails nothing is switched.
     Raises PublishError, with nothing changed, where the inputs do not fit together, what was written does not read
@@ -81,7 +100,8 @@ def publish(
     """
     _refuse_misfits(ranked, identities, teams, stamp)
     lists = _lists(ranked, identities, teams, stamp)
-    files = _files(lists, stamp, unlisted or {})
+    others, persons = _beside(ranked, lists, identities, beside or {}, stamp)
+    files = _files(lists, stamp, unlisted or {}, others, persons)
     digest = _hash(files[MANIFEST])
     listed = sum(map(len, lists.values()))
     with _alone(folder):
@@ -196,12 +216,41 @@ def _lists(
     return {team: people(by_team.get(team.team_id, none), identities, names, stamp) for team in views}
 
 
-def _files(lists: Mapping[Team, tuple[Person, ...]], stamp: Stamp, unlisted: Mapping[str, int]) -> dict[str, bytes]:
+def _beside(
+    ranked: pd.DataFrame,
+    lists: Mapping[Team, tuple[Person, ...]],
+    identities: pd.DataFrame,
+    beside: Mapping[str, pd.DataFrame],
+    stamp: Stamp,
+) -> tuple[dict[str, tuple[Other, ...]], dict[int, Course]]:
+    """Who is told of beside each team's list, and the course of each person listed; nothing where nothing is given."""
+    if not beside:
+        return {}, {}
+    names = {team.team_id: team.name for team in lists}
+    return (
+        others(ranked, beside["leaving"], identities, stamp),
+        courses(beside["happened"], beside["pulled"], names, stamp),
+    )
+
+
+def _files(
+    lists: Mapping[Team, tuple[Person, ...]],
+    stamp: Stamp,
+    unlisted: Mapping[str, int],
+    others: Mapping[str, tuple[Other, ...]],
+    persons: Mapping[int, Course],
+) -> dict[str, bytes]:
     """Every file of the publication by its path in it; the manifest is last and holds the hashes of the others."""
     texts = {"index.html": index_page(lists, stamp, unlisted)}
     for team, listed in lists.items():
+        pages = {one.person_id: page_path(one, team, stamp) for one in listed if one.person_id in persons}
         texts[f"{team.slug}/{CSV_NAME}"] = csv_text(listed, stamp)
-        texts[f"{team.slug}/{PAGE_NAME}"] = list_page(team, listed, stamp)
+        beside = others.get(team.team_id, ())
+        texts[f"{team.slug}/{PAGE_NAME}"] = list_page(team, listed, stamp, others=beside, pages=pages)
+        for one in listed:
+            if one.person_id in pages:
+                page = person_page(team, one, persons[one.person_id], stamp)
+                texts[f"{team.slug}/{pages[one.person_id]}"] = page
     files = {path: text.encode("utf-8") for path, text in texts.items()}
     manifest = {
         "stamp": _plain(stamp),
@@ -278,7 +327,8 @@ def _write(files: Mapping[str, bytes], folder: Path, day: str) -> Path:
 
 
 def _write_file(target: Path, content: bytes) -> None:
-    target.parent.mkdir(mode=0o700, exist_ok=True)
+    for folder in (target.parent.parent, target.parent):
+        folder.mkdir(mode=0o700, exist_ok=True)
     with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
         file.flush()
@@ -288,7 +338,8 @@ def _write_file(target: Path, content: bytes) -> None:
 def _damaged(version: Path) -> list[str]:
     """Paths in a publication that are missing, added or not what its manifest says."""
     expected: dict[str, str] = json.loads((version / MANIFEST).read_bytes())["files"]
-    present = {path.relative_to(version).as_posix(): path for path in version.glob("*/*") if path.is_file()}
+    inside = (path for pattern in ("*/*", "*/*/*") for path in version.glob(pattern) if path.is_file())
+    present = {path.relative_to(version).as_posix(): path for path in inside}
     present |= {path.name: path for path in version.glob("*.html")}
     found = {name: _hash(path.read_bytes()) for name, path in present.items()}
     return sorted(name for name, _ in expected.items() ^ found.items())

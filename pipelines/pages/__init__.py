@@ -1,7 +1,10 @@
 """What people read: pure functions from frames to text. Nothing here writes a file or knows what time it is."""
 
+from pipelines.pages.courses import Course, courses
 from pipelines.pages.lists import Board, csv_text, index_page, list_page
+from pipelines.pages.others import Other, others
 from pipelines.pages.people import Person, people
+from pipelines.pages.persons import page_path, person_page
 from pipelines.pages.render import with_notes
 from pipelines.pages.reports import Section, quality_page, report_page
 from pipelines.pages.stamp import Stamp
@@ -9,14 +12,20 @@ from pipelines.pages.teams import Team, team_views
 
 __all__ = [
     "Board",
+    "Course",
+    "Other",
     "Person",
     "Section",
     "Stamp",
     "Team",
+    "courses",
     "csv_text",
     "index_page",
     "list_page",
+    "others",
+    "page_path",
     "people",
+    "person_page",
     "quality_page",
     "report_page",
     "team_views",
