@@ -5,6 +5,7 @@ there is a course on a service's first day, and the same again in a replay. It i
 another model stood.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,6 +32,7 @@ from pipelines.happenings import COLUMNS, happenings
 from pipelines.mapping import Mapper, map_buckets
 from pipelines.store import History
 
+Row = Mapping[Any, Any]
 People = npt.NDArray[np.int64]
 
 
@@ -140,18 +142,21 @@ def _of_day(bundle: Bundle, frame: pd.DataFrame, sentence: Sentence) -> pd.DataF
 def moved(pulled: pd.DataFrame, least: float = 0.1) -> dict[int, str]:
     """For each person what moved the score most since the morning before, in words: up to two families that raised it
     and one that lowered it, by `least` (logit) or more."""
-    return {int(person): _moved(rows.to_dict("records"), least) for person, rows in pulled.groupby("person_id")}
+    by_person: dict[int, list[Row]] = defaultdict(list)
+    for row in pulled.to_dict("records"):
+        by_person[row["person_id"]].append(row)
+    return {person: _moved(rows, least) for person, rows in by_person.items()}
 
 
-def _moved(families: Sequence[Mapping[Any, Any]], least: float) -> str:
+def _moved(families: Sequence[Row], least: float) -> str:
     known = [row for row in families if not np.isnan(row["share_before"])]
     if not known:
         return "not on a caseload the day before"
     by = sorted((row["share"] - row["share_before"], _lower(str(row["title"]))) for row in known)
     up = [title for change, title in reversed(by) if change >= least][:2]
     down = [title for change, title in by if change <= -least][:1]
-    told = [f"{word} {'; '.join(titles)}" for word, titles in (("up:", up), ("down:", down)) if titles]
-    return ". ".join(told) or "hardly moved"
+    told = [f"{word} {' and by '.join(titles)}" for word, titles in (("raised by", up), ("eased by", down)) if titles]
+    return "; ".join(told) or "hardly moved"
 
 
 def _lower(title: str) -> str:

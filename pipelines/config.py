@@ -24,7 +24,7 @@ RESERVED = {"lightgbm", "logistic", "champion", "everyone", "oracle", "filter", 
 """What models and bounds are called beside the rules."""
 
 
-IN_HANDS = {"urgent response": ("49", "51"), "end of life care": ("14", "47")}
+IN_HANDS: dict[str, tuple[str, ...]] = {"urgent response": ("49", "51"), "end of life care": ("14", "47")}
 
 
 class _Section(BaseModel):
@@ -102,7 +102,7 @@ class ListsConfig(_Section):
     good_until: time = time(8, 0)
     group_by: Literal["team", "practice"] = "team"
     groups: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    in_hands: dict[str, tuple[str, ...]] = Field(default_factory=lambda: dict(IN_HANDS))
+    in_hands: dict[str, tuple[str, ...]] = IN_HANDS
     sections: SectionRules = SectionRules()
 
     @field_validator("group_by", mode="before")

@@ -1,7 +1,8 @@
 """What happened to some people, as known at a cut: one row a fact, with when it happened and when it became known."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -41,7 +42,7 @@ def happenings(
 ) -> pd.DataFrame:
     """person_id, kind, what, happened_at, ended_at, known_from, value, team_id, medium, place, by person and time.
 
-    kind contact: what is `HELD`, or the status of a contact not held; those planned reach nine days ahead. reading,
+    kind contact: what is `HELD`, or else the contact's status; those planned reach nine days ahead. reading,
     record: what is how the catalogue calls an event that has a value, or none; place is where it stands there. stay:
     what is `EMERGENCY` or `PLANNED`, ended_at null while it lasts, as far as that is believed. attendance: what is
     admitted or empty. referral: what is the team type, ended_at null while it is open.
@@ -58,9 +59,14 @@ def happenings(
     return pd.DataFrame(found).astype(dict.fromkeys(times, "datetime64[us, UTC]"))
 
 
+def unended(happening: Mapping[Any, Any]) -> bool:
+    """Whether what lasts has not ended, as far as is known."""
+    return bool(pd.isna(happening["ended_at"]))
+
+
 _CONTACTS = f"""
     select o.person_id, '{CONTACT}' as kind,
-           case when coalesce(o.seen, o.status = 'unknown') then '{HELD}' else o.status::varchar end as what,
+           case when o.seen then '{HELD}' else o.status::varchar end as what,
            o.occurred_at as happened_at, null::timestamptz as ended_at, o.known_from, null::double as value,
            o.team_id::varchar as team_id, o.medium::varchar as medium, 0 as place
     from contacts o, m where o.occurred_at >= m.d90 and o.occurred_at < m.ahead

@@ -16,7 +16,7 @@ from models.sections import sections
 from pipelines.beside import Beside, moved
 from pipelines.config import ListsConfig
 from pipelines.grouping import teams_on
-from pipelines.happenings import ATTENDANCE, CONTACT, HELD, PLANNED, REFERRAL, STAY
+from pipelines.happenings import ATTENDANCE, CONTACT, HELD, PLANNED, REFERRAL, STAY, unended
 
 MORNINGS = [f"risk_{days}d" for days in range(1, HORIZON_DAYS + 1)]
 TEXTS = ["marks", "moved", "in_hands", "held_by", "elsewhere_team", "elsewhere_by"]
@@ -24,13 +24,15 @@ TIMES = ["elsewhere_at", "next_planned"]
 NUMBERS = ["home_days", "referred_days"]
 COLUMNS = [*MORNINGS, *TEXTS, *TIMES, *NUMBERS, "section"]
 """What `told` adds to a ranking."""
-NOT_HELD = {
+MARKED = {
+    HELD: "seen",
+    "unknown": "unknown",
     "no_access": "no_access",
     "patient_cancelled": "cancelled",
     "provider_cancelled": "cancelled",
     "late_not_seen": "no_access",
 }
-"""How each status of a contact that was missed is marked."""
+"""How each contact is marked; one that is planned is not."""
 
 Row = Mapping[Any, Any]
 
@@ -84,10 +86,10 @@ def _by_person(happened: pd.DataFrame) -> dict[int, list[Row]]:
 
 
 def _row(list_id: str, happened: list[Row], ask: _Ask) -> dict[str, Any]:
-    still = [one for one in happened if one["kind"] == REFERRAL and pd.isna(one["ended_at"]) and one["team_id"]]
+    still = [one for one in happened if one["kind"] == REFERRAL and unended(one) and one["team_id"]]
     shared = teams_on(list_id, (one["team_id"] for one in still), ask.lists)
     mine = [one for one in still if one["team_id"] in (shared or [list_id])]
-    discharged = [one["ended_at"] for one in happened if one["kind"] == STAY and not pd.isna(one["ended_at"])]
+    discharged = [one["ended_at"] for one in happened if one["kind"] == STAY and not unended(one)]
     return {
         "marks": _marks(happened, ask),
         "in_hands": "; ".join(_hands(list_id, still, ask.lists)),
@@ -115,7 +117,7 @@ def _contacts(mine: set[str], happened: list[Row], ask: _Ask) -> dict[str, Any]:
     ahead = [one["happened_at"] for one in contacts if one["happened_at"] >= ask.as_of]
     held = [one for one in contacts if one["what"] == HELD]
     theirs = [one for one in held if one["team_id"] not in mine and one["team_id"]]
-    last = theirs[-1] if theirs and theirs[-1] is held[-1] else None
+    last: Row | None = theirs[-1] if theirs and theirs[-1] is held[-1] else None
     return {
         "next_planned": min(ahead, default=pd.NaT),
         "elsewhere_at": last["happened_at"] if last else pd.NaT,
@@ -132,7 +134,7 @@ def _marks(happened: list[Row], ask: _Ask) -> str:
             days[kind].add(_days_ago(moment, ask))
         if one["kind"] == STAY:
             first = min(_days_ago(one["happened_at"], ask), HORIZON_DAYS)
-            last = 0 if pd.isna(one["ended_at"]) else _days_ago(one["ended_at"], ask)
+            last = 0 if unended(one) else _days_ago(one["ended_at"], ask)
             days["in_hospital"] |= set(range(last, first + 1))
     recent = {kind: sorted((d for d in found if 0 <= d <= HORIZON_DAYS), reverse=True) for kind, found in days.items()}
     return " ".join(f"{kind}:{','.join(map(str, found))}" for kind, found in sorted(recent.items()) if found)
@@ -141,7 +143,7 @@ def _marks(happened: list[Row], ask: _Ask) -> str:
 def _marked(one: Row) -> list[tuple[str, pd.Timestamp]]:
     at = one["happened_at"]
     if one["kind"] == CONTACT:
-        word = "seen" if one["what"] == HELD else NOT_HELD.get(one["what"], "")
+        word = MARKED.get(one["what"], "")
         return [(word, at)] if word else []
     if one["kind"] == ATTENDANCE:
         return [("attended", at)]
@@ -174,7 +176,7 @@ def leaving(ranked: pd.DataFrame, gone: pd.DataFrame, found: Beside, lists: List
     now = ranked[["team_id", "person_id", "rank", "risk"]]
     rows = gone.merge(now, on=["team_id", "person_id"], how="left").merge(found.deaths, on="person_id", how="left")
     reasons = {(row.team_id, row.person_id): str(row.reason) for row in found.left.itertuples()}
-    others = {person for _, person in reasons}
+    others = set(found.left["person_id"].tolist())
     happened = _by_person(found.happened)
     told = [
         _why(row, reasons.get((row["team_id"], row["person_id"])), happened.get(row["person_id"], []), others, lists)
@@ -187,17 +189,19 @@ def leaving(ranked: pd.DataFrame, gone: pd.DataFrame, found: Beside, lists: List
 
 def _why(
     row: Row, reason: str | None, happened: list[Row], others: set[int], lists: ListsConfig
-) -> tuple[str, pd.Timestamp]:
-    if not pd.isna(row["rank"]):
-        return ("risk_fell" if row["risk"] <= FALLING * row["previous_risk"] else "others_higher"), pd.NaT
-    inside = [one["happened_at"] for one in happened if one["kind"] == STAY and pd.isna(one["ended_at"])]
-    if not pd.isna(row["died_at"]):
-        return "died", row["died_at"]
-    if inside:
-        return "in_hospital", max(inside)
+) -> tuple[str, pd.Timestamp | None]:
+    if row["rank"] >= 1:
+        return ("risk_fell" if row["risk"] <= FALLING * row["previous_risk"] else "others_higher"), None
+    died = [moment for moment in [row["died_at"]] if bool(pd.notna(moment))]
+    inside = [one["happened_at"] for one in happened if one["kind"] == STAY and unended(one)]
+    if died or inside:
+        return ("died", died[0]) if died else ("in_hospital", max(inside))
     if reason is not None:
-        return ("no_recent_activity" if reason == NO_ACTIVITY else ""), pd.NaT
+        return ("no_recent_activity" if reason == NO_ACTIVITY else ""), None
     if row["person_id"] in others and lists.group_by == "practice":
-        return "other_list", pd.NaT
-    closed = [one["ended_at"] for one in happened if one["kind"] == REFERRAL and not pd.isna(one["ended_at"])]
-    return "referral_closed", max(closed, default=pd.NaT)
+        return "other_list", None
+    ended = [one for one in happened if one["kind"] == REFERRAL and not unended(one)]
+    mine = lists.groups.get(str(row["team_id"]), (row["team_id"],)) if lists.group_by == "team" else ()
+    return "referral_closed", max(
+        (one["ended_at"] for one in ended if not mine or one["team_id"] in mine), default=None
+    )

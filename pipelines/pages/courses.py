@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,7 +22,9 @@ from pipelines.happenings import (
     REFERRAL,
     STAY,
     TIMELINE_DAYS,
+    unended,
 )
+from pipelines.listing import MARKED
 from pipelines.pages import words
 from pipelines.pages.stamp import Stamp
 
@@ -35,9 +37,10 @@ CONTACTS = {
     "patient_cancelled": "Cancelled by the person",
     "provider_cancelled": "Cancelled by the service",
     "late_not_seen": "Came too late to be seen",
+    "unknown": "Contact, not recorded whether held",
     PLANNED: "Planned; what became of it is not known yet",
 }
-LANES = {"Seen": ("seen",), "Not seen": ("no_access", "cancelled"), "Hospital": ("attended", "in_hospital")}
+LANES = {"Seen": ("seen", "unknown"), "Not seen": ("no_access", "cancelled"), "Hospital": ("attended", "in_hospital")}
 """The rows of the timeline, and what is marked in each."""
 
 Row = Mapping[Any, Any]
@@ -102,8 +105,7 @@ def _by_person(frame: pd.DataFrame) -> dict[int, list[Row]]:
 
 
 def _course(rows: Sequence[Row], pulls: Sequence[Row], names: Mapping[str, str], stamp: Stamp) -> Course:
-    newest_first = [row for row in reversed(rows) if row["kind"] != READING]
-    told = [(row, _fact(row, names, stamp)) for row in newest_first]
+    told = _told((row for row in reversed(rows) if row["kind"] != READING), names, stamp)
     past = [(row, fact) for row, fact in told if row["happened_at"] < stamp.as_of]
     return Course(
         days=_days(past, stamp),
@@ -116,8 +118,19 @@ def _course(rows: Sequence[Row], pulls: Sequence[Row], names: Mapping[str, str],
     )
 
 
+def _told(rows: Iterable[Row], names: Mapping[str, str], stamp: Stamp) -> list[tuple[Row, Fact]]:
+    """Each row with its fact; rows that say the same make one, with their number."""
+    alike: dict[Fact, list[Row]] = defaultdict(list)
+    for row in rows:
+        alike[_fact(row, names, stamp)].append(row)
+    return [
+        (found[0], fact if len(found) == 1 else replace(fact, what=f"{fact.what} ({len(found)})"))
+        for fact, found in alike.items()
+    ]
+
+
 def _fact(row: Row, names: Mapping[str, str], stamp: Stamp) -> Fact:
-    ended = "" if pd.isna(row["ended_at"]) else words.event_moment(row["ended_at"], stamp.zone)
+    ended = "" if unended(row) else words.event_moment(row["ended_at"], stamp.zone)
     happened, known = (words.event_moment(row[key], stamp.zone) for key in ("happened_at", "known_from"))
     return Fact(row["kind"], _what(row, names, stamp), happened, known, ended)
 
@@ -155,9 +168,12 @@ def _days(past: Iterable[tuple[Row, Fact]], stamp: Stamp) -> tuple[tuple[str, tu
 
 
 def _pulls(rows: Sequence[Row]) -> tuple[Pull, ...]:
-    """The families that matter today or moved, those that pull up most first."""
+    """The families that have something to state and matter today or moved, those that pull up most first."""
     shown = [
-        row for row in rows if abs(row["share"]) >= LEAST_SHARE or abs(row["share"] - row["share_before"]) >= LEAST_MOVE
+        row
+        for row in rows
+        if (row["said"] or _text(row["said_before"]))
+        and (abs(row["share"]) >= LEAST_SHARE or abs(row["share"] - row["share_before"]) >= LEAST_MOVE)
     ]
     ordered = sorted(shown, key=lambda row: -row["share"])
     return tuple(Pull(row["title"], row["said"], _text(row["said_before"]), _change(row)) for row in ordered)
@@ -225,12 +241,11 @@ def _lanes(rows: Sequence[Row], stamp: Stamp) -> tuple[tuple[str, tuple[tuple[st
 def _marked(row: Row, stamp: Stamp) -> list[tuple[str, datetime]]:
     at = row["happened_at"]
     if row["kind"] == CONTACT and row["what"] != PLANNED:
-        seen = row["what"] == HELD
-        return [("seen" if seen else "no_access" if row["what"] in ("no_access", "late_not_seen") else "cancelled", at)]
+        return [(MARKED.get(row["what"], "unknown"), at)]
     if row["kind"] == ATTENDANCE:
         return [("attended", at)]
     if row["kind"] == STAY:
-        ended = stamp.as_of if pd.isna(row["ended_at"]) else row["ended_at"]
+        ended: datetime = stamp.as_of if unended(row) else row["ended_at"]
         days = max(1, math.ceil((ended - at).total_seconds() / 86_400))
         return [("in_hospital", at + timedelta(days=day)) for day in range(days)]
     return []

@@ -94,9 +94,12 @@ def identified(rows: pd.DataFrame, identities: pd.DataFrame) -> list[dict[Any, A
     """The rows, in their order, with nhs_number, name and born as a page shows them."""
     who = rows.astype({"person_id": "int64"})
     joined = who.merge(identities.astype({"person_id": "int64"}), on="person_id", how="left", validate="many_to_one")
-    shown = {"nhs_number": lambda row: words.nhs_number(_text(row["nhs_number"]))}
-    shown |= {"name": _name, "born": lambda row: _born(row["birth_date"])}
-    return [row | {key: of(row) for key, of in shown.items()} for row in joined.to_dict("records")]
+    return [row | _shown(row) for row in joined.to_dict("records")]
+
+
+def _shown(row: Mapping[Any, Any]) -> dict[Any, Any]:
+    number = words.nhs_number(_text(row["nhs_number"]))
+    return {"nhs_number": number, "name": _name(row), "born": _born(row["birth_date"])}
 
 
 def _person(row: Mapping[Any, Any], names: Mapping[str, str], stamp: Stamp) -> Person:
@@ -150,9 +153,13 @@ def _marks(told: str) -> dict[str, tuple[int, ...]]:
 
 
 def _ahead(at: Any, stamp: Stamp) -> str:
+    """When the next contact is planned: today at 14:05, in 5 days (17-Jan-2026)."""
     if pd.isna(at):
         return ""
-    return f"{words.days_after(at, stamp.as_of, stamp.zone)}, {words.event_moment(at, stamp.zone)}"
+    soon, local = words.days_after(at, stamp.as_of, stamp.zone), at.tz_convert(stamp.zone)
+    if soon not in ("today", "tomorrow"):
+        return f"{soon} ({words.date(at, stamp.zone)})"
+    return soon if (local.hour, local.minute) == (0, 0) else f"{soon} at {local:%H:%M}"
 
 
 def _text(value: object) -> str:

@@ -14,6 +14,7 @@ LEAST, MOST = 0.004, 0.5
 """The risks at which a bar is shortest and tallest. Between them equal steps are equal factors, on every strip."""
 MARKS = {
     "seen": "Seen",
+    "unknown": "Contact, not recorded whether held",
     "no_access": "No access",
     "cancelled": "Cancelled",
     "attended": "Emergency department",
