@@ -50,7 +50,7 @@ class Scored:
 @dataclass(frozen=True)
 class Ranking:
     """A cut's caseloads, everyone on them ranked and explained, and what the pages show beside that: frames by name,
-    `happened` and `pulled` as `Beside` has them and `leaving` as `listing.leaving` gives it."""
+    `happened` (with `team`, its name) and `pulled` as `Beside` has them, `leaving` as `listing.leaving` gives it."""
 
     snap: Snapshot
     ranked: pd.DataFrame
@@ -132,7 +132,9 @@ def _explained(
     found = beside(service.history, config, service.catalogue, bundle, snap, people, sentence, over)
     told = listing.told(frame.assign(**frame[WORDS].fillna("")), found, config.lists, snap.as_of, config.zone)
     off = listing.leaving(ranked, left, found, config.lists)
-    return Ranking(snap, told, {"happened": found.happened, "pulled": found.pulled, "leaving": off})
+    teams = found.happened["team_id"]
+    happened = found.happened.assign(team=teams.map(config.lists.team_names).fillna(teams))
+    return Ranking(snap, told, {"happened": happened, "pulled": found.pulled, "leaving": off})
 
 
 def _teams(ranked: pd.DataFrame, snap: Snapshot, config: ServiceConfig) -> pd.DataFrame:

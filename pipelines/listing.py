@@ -182,9 +182,10 @@ def leaving(ranked: pd.DataFrame, gone: pd.DataFrame, found: Beside, lists: List
         _why(row, reasons.get((row["team_id"], row["person_id"])), happened.get(row["person_id"], []), others, lists)
         for row in rows.to_dict("records")
     ]
-    rows = rows.assign(why=[why for why, _ in told], at=pd.to_datetime([at for _, at in told], utc=True))
+    when = pd.Series([at for _, at in told], index=rows.index, dtype="datetime64[us, UTC]")
+    rows = rows.assign(why=pd.Series([why for why, _ in told], index=rows.index, dtype=object), at=when)
     shown = rows[rows["why"].ne("") & ~rows["person_id"].isin(found.merged)]
-    return shown.astype({"at": "datetime64[us, UTC]"}).sort_values(["team_id", "person_id"], ignore_index=True)
+    return shown.sort_values(["team_id", "person_id"], ignore_index=True)
 
 
 def _why(

@@ -12,6 +12,7 @@ import io
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
 from collections import Counter
@@ -25,25 +26,9 @@ from typing import Any
 import pandas as pd
 
 from features.errors import MinusNineError
-from pipelines.pages import (
-    Course,
-    Other,
-    Person,
-    Stamp,
-    Team,
-    courses,
-    csv_text,
-    index_page,
-    list_page,
-    others,
-    page_path,
-    people,
-    person_page,
-    team_views,
-    with_notes,
-    words,
-)
+from pipelines.pages import Person, Stamp, Team, csv_text, index_page, list_page, people, team_views, with_notes, words
 from pipelines.pages.people import CHANGES
+from pipelines.pages.persons import ToldBeside, person_pages, told_beside
 
 __all__ = ["LATEST", "MANIFEST", "PublishError", "Published", "Stamp", "hold", "publish", "stands"]
 
@@ -100,8 +85,7 @@ def publish(
     """
     _refuse_misfits(ranked, identities, teams, stamp)
     lists = _lists(ranked, identities, teams, stamp)
-    others, persons = _beside(ranked, lists, identities, beside or {}, stamp)
-    files = _files(lists, stamp, unlisted or {}, others, persons)
+    files = _files(lists, stamp, unlisted or {}, told_beside(ranked, beside, identities, stamp))
     digest = _hash(files[MANIFEST])
     listed = sum(map(len, lists.values()))
     with _alone(folder):
@@ -216,41 +200,17 @@ def _lists(
     return {team: people(by_team.get(team.team_id, none), identities, names, stamp) for team in views}
 
 
-def _beside(
-    ranked: pd.DataFrame,
-    lists: Mapping[Team, tuple[Person, ...]],
-    identities: pd.DataFrame,
-    beside: Mapping[str, pd.DataFrame],
-    stamp: Stamp,
-) -> tuple[dict[str, tuple[Other, ...]], dict[int, Course]]:
-    """Who is told of beside each team's list, and the course of each person listed; nothing where nothing is given."""
-    if not beside:
-        return {}, {}
-    names = {team.team_id: team.name for team in lists}
-    return (
-        others(ranked, beside["leaving"], identities, stamp),
-        courses(beside["happened"], beside["pulled"], names, stamp),
-    )
-
-
 def _files(
-    lists: Mapping[Team, tuple[Person, ...]],
-    stamp: Stamp,
-    unlisted: Mapping[str, int],
-    others: Mapping[str, tuple[Other, ...]],
-    persons: Mapping[int, Course],
+    lists: Mapping[Team, tuple[Person, ...]], stamp: Stamp, unlisted: Mapping[str, int], told: ToldBeside
 ) -> dict[str, bytes]:
     """Every file of the publication by its path in it; the manifest is last and holds the hashes of the others."""
     texts = {"index.html": index_page(lists, stamp, unlisted)}
     for team, listed in lists.items():
-        pages = {one.person_id: page_path(one, team, stamp) for one in listed if one.person_id in persons}
+        pages, others = person_pages(team, listed, told, stamp), told.others.get(team.team_id, ())
+        links = {person: path for person, (path, _) in pages.items()}
         texts[f"{team.slug}/{CSV_NAME}"] = csv_text(listed, stamp)
-        beside = others.get(team.team_id, ())
-        texts[f"{team.slug}/{PAGE_NAME}"] = list_page(team, listed, stamp, others=beside, pages=pages)
-        for one in listed:
-            if one.person_id in pages:
-                page = person_page(team, one, persons[one.person_id], stamp)
-                texts[f"{team.slug}/{pages[one.person_id]}"] = page
+        texts[f"{team.slug}/{PAGE_NAME}"] = list_page(team, listed, stamp, None, others, links)
+        texts |= {f"{team.slug}/{path}": text for path, text in pages.values()}
     files = {path: text.encode("utf-8") for path, text in texts.items()}
     manifest = {
         "stamp": _plain(stamp),
@@ -353,11 +313,12 @@ def _check(version: Path, lists: Mapping[Team, tuple[Person, ...]]) -> None:
 
 
 def _holds(folder: Path, listed: tuple[Person, ...]) -> bool:
-    """Whether a team's spreadsheet and page both hold its people, each once."""
+    """Whether a team's spreadsheet and page both hold its people, each once, and lead to pages that are there."""
     rows = csv.DictReader(io.StringIO((folder / CSV_NAME).read_bytes().decode("utf-8-sig"), newline=""))
     page = (folder / PAGE_NAME).read_text("utf-8")
     meant = Counter(str(person.rank) for person in listed)
-    return Counter(row["rank"] for row in rows) == meant and page.count(PERSON_ROW) == len(listed)
+    there = all((folder / path).is_file() for path in re.findall(r'href="(people/[^"]+)"', page))
+    return Counter(row["rank"] for row in rows) == meant and page.count(PERSON_ROW) == len(listed) and there
 
 
 def _refuse_faults(faults: list[str], what: str) -> None:

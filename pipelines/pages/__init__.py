@@ -4,7 +4,7 @@ from pipelines.pages.courses import Course, courses
 from pipelines.pages.lists import Board, csv_text, index_page, list_page
 from pipelines.pages.others import Other, others
 from pipelines.pages.people import Person, people
-from pipelines.pages.persons import page_path, person_page
+from pipelines.pages.persons import ToldBeside, page_path, person_page, person_pages, told_beside
 from pipelines.pages.render import with_notes
 from pipelines.pages.reports import Section, quality_page, report_page
 from pipelines.pages.stamp import Stamp
@@ -18,6 +18,7 @@ __all__ = [
     "Section",
     "Stamp",
     "Team",
+    "ToldBeside",
     "courses",
     "csv_text",
     "index_page",
@@ -26,8 +27,10 @@ __all__ = [
     "page_path",
     "people",
     "person_page",
+    "person_pages",
     "quality_page",
     "report_page",
     "team_views",
+    "told_beside",
     "with_notes",
 ]

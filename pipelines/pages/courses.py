@@ -91,10 +91,10 @@ class Course:
     lanes: tuple[tuple[str, tuple[tuple[str, float], ...]], ...]
 
 
-def courses(happened: pd.DataFrame, pulled: pd.DataFrame, names: Mapping[str, str], stamp: Stamp) -> dict[int, Course]:
-    """By person_id. happened and pulled: as `pipelines.beside.Beside` has them. names: of teams, by id."""
+def courses(happened: pd.DataFrame, pulled: pd.DataFrame, stamp: Stamp) -> dict[int, Course]:
+    """By person_id. happened (with `team`, its name) and pulled: as `pipelines.beside.Beside` has them."""
     facts, pulls = _by_person(happened), _by_person(pulled)
-    return {person: _course(facts.get(person, []), rows, names, stamp) for person, rows in pulls.items()}
+    return {person: _course(facts.get(person, []), rows, stamp) for person, rows in pulls.items()}
 
 
 def _by_person(frame: pd.DataFrame) -> dict[int, list[Row]]:
@@ -104,8 +104,8 @@ def _by_person(frame: pd.DataFrame) -> dict[int, list[Row]]:
     return found
 
 
-def _course(rows: Sequence[Row], pulls: Sequence[Row], names: Mapping[str, str], stamp: Stamp) -> Course:
-    told = _told((row for row in reversed(rows) if row["kind"] != READING), names, stamp)
+def _course(rows: Sequence[Row], pulls: Sequence[Row], stamp: Stamp) -> Course:
+    told = _told((row for row in reversed(rows) if row["kind"] != READING), stamp)
     past = [(row, fact) for row, fact in told if row["happened_at"] < stamp.as_of]
     return Course(
         days=_days(past, stamp),
@@ -118,25 +118,25 @@ def _course(rows: Sequence[Row], pulls: Sequence[Row], names: Mapping[str, str],
     )
 
 
-def _told(rows: Iterable[Row], names: Mapping[str, str], stamp: Stamp) -> list[tuple[Row, Fact]]:
+def _told(rows: Iterable[Row], stamp: Stamp) -> list[tuple[Row, Fact]]:
     """Each row with its fact; rows that say the same make one, with their number."""
     alike: dict[Fact, list[Row]] = defaultdict(list)
     for row in rows:
-        alike[_fact(row, names, stamp)].append(row)
+        alike[_fact(row, stamp)].append(row)
     return [
         (found[0], fact if len(found) == 1 else replace(fact, what=f"{fact.what} ({len(found)})"))
         for fact, found in alike.items()
     ]
 
 
-def _fact(row: Row, names: Mapping[str, str], stamp: Stamp) -> Fact:
+def _fact(row: Row, stamp: Stamp) -> Fact:
     ended = "" if unended(row) else words.event_moment(row["ended_at"], stamp.zone)
     happened, known = (words.event_moment(row[key], stamp.zone) for key in ("happened_at", "known_from"))
-    return Fact(row["kind"], _what(row, names, stamp), happened, known, ended)
+    return Fact(row["kind"], _what(row, stamp), happened, known, ended)
 
 
-def _what(row: Row, names: Mapping[str, str], stamp: Stamp) -> str:
-    team = names.get(row["team_id"], row["team_id"]) if row["team_id"] else ""
+def _what(row: Row, stamp: Stamp) -> str:
+    team = _text(row["team"])
     if row["kind"] == CONTACT:
         return _contact(row, team, stamp)
     if row["kind"] == STAY:

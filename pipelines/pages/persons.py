@@ -1,10 +1,15 @@
-"""A person's own page, beside a team's list."""
+"""What is told beside the lists: a page for each person listed, and who left a list or is poorly observed."""
 
 import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
 
 from pipelines.pages import words
-from pipelines.pages.courses import WIDTH, Course
+from pipelines.pages.courses import WIDTH, Course, courses
 from pipelines.pages.lists import Board
+from pipelines.pages.others import Other, others
 from pipelines.pages.people import Person
 from pipelines.pages.render import render
 from pipelines.pages.stamp import Stamp
@@ -14,6 +19,34 @@ from pipelines.pages.teams import Team
 FOLDER = "people"
 OPEN_FACTS = 20
 """Contacts shown at once; the earlier ones of the 90 days can be opened."""
+
+
+@dataclass(frozen=True)
+class ToldBeside:
+    """others: by team, who is told of on its page without being listed; courses: by person_id."""
+
+    others: Mapping[str, tuple[Other, ...]] = field(default_factory=dict)
+    courses: Mapping[int, Course] = field(default_factory=dict)
+
+
+def told_beside(
+    ranked: pd.DataFrame, beside: Mapping[str, pd.DataFrame] | None, identities: pd.DataFrame, stamp: Stamp
+) -> ToldBeside:
+    """beside: as `daily.Ranking` and `Run.beside` have it; nothing is told where there is none."""
+    if not beside:
+        return ToldBeside()
+    return ToldBeside(
+        others(ranked, beside["leaving"], identities, stamp), courses(beside["happened"], beside["pulled"], stamp)
+    )
+
+
+def person_pages(team: Team, listed: Iterable[Person], told: ToldBeside, stamp: Stamp) -> dict[int, tuple[str, str]]:
+    """For each person listed whose course is known, where the page lies beside the list, and the page."""
+    return {
+        one.person_id: (page_path(one, team, stamp), person_page(team, one, told.courses[one.person_id], stamp))
+        for one in listed
+        if one.person_id in told.courses
+    }
 
 
 def page_path(person: Person, team: Team, stamp: Stamp) -> str:
