@@ -55,9 +55,18 @@ def sections(ranked: pd.DataFrame, rules: SectionRules) -> list[str]:
     ]
 
 
+def not_shown(ranked: pd.DataFrame) -> pd.Series:
+    """Who is not listed, and not held back from a list either: where a ranking says in `withheld` why someone is not
+    shown, nothing else on the page may show them."""
+    free = ranked["withheld"].fillna("").eq("") if "withheld" in ranked else True
+    return ~ranked["listed"].astype(bool) & free
+
+
 def _poorly_observed(ranked: pd.DataFrame, rules: SectionRules) -> np.ndarray:
+    """Of teams that are shown somebody at all."""
     mean = ranked.groupby("team_id")["risk"].transform("mean")
+    begun = ranked["listed"].astype(bool).groupby(ranked["team_id"]).transform("any")
     few = (ranked["held_30d"] <= rules.few_contacts) & (ranked["readings_30d"] <= rules.few_readings)
-    there = ~ranked["listed"].astype(bool) & (ranked["days_on_caseload"] >= 30)
+    there = begun & not_shown(ranked) & (ranked["days_on_caseload"] >= 30)
     found = ranked[there & few & (ranked["risk"] >= rules.raised * mean)].sort_values("rank", kind="stable")
     return ranked.index.isin(found.groupby("team_id", sort=False).head(rules.poorly_most).index)

@@ -138,8 +138,8 @@ def _explained(
 
 
 def _teams(ranked: pd.DataFrame, snap: Snapshot, config: ServiceConfig) -> pd.DataFrame:
-    """team_id, name, caseload, capacity, and how many with an open referral were left out for each reason; of every
-    team that has a referral open or a name in the configuration."""
+    """team_id, name, caseload, capacity, members (names of the teams of a shared list), and how many with an open
+    referral were left out for each reason; of every list that has a referral open or a name in the configuration."""
     sizes = ranked.groupby("team_id").size()
     known = {*sizes.index, *snap.exclusions["team_id"].dropna(), *list_ids(config.lists)}
     room = capacities(config)
@@ -149,13 +149,14 @@ def _teams(ranked: pd.DataFrame, snap: Snapshot, config: ServiceConfig) -> pd.Da
             "name": config.lists.team_names.get(team, team),
             "caseload": int(sizes.get(team, 0)),
             "capacity": room.of(team, int(sizes.get(team, 0))),
+            "members": tuple(config.lists.team_names.get(one, one) for one in config.lists.groups.get(team, ())),
         }
         for team in sorted(str(team) for team in known)
     ]
     excluded = snap.exclusions[snap.exclusions["reason"] != ON_CASELOAD]
     wide = excluded.pivot_table(index="team_id", columns="reason", values="people", aggfunc="sum", fill_value=0)
     wide.columns = [f"excluded_{str(reason).replace(' ', '_')}" for reason in wide.columns]
-    teams = pd.DataFrame(rows, columns=["team_id", "name", "caseload", "capacity"])
+    teams = pd.DataFrame(rows, columns=["team_id", "name", "caseload", "capacity", "members"])
     teams = teams.merge(wide.reset_index(), on="team_id", how="left")
     counts = [str(column) for column in teams if str(column).startswith("excluded_")]
     return teams.assign(**teams[counts].fillna(0).astype(int))

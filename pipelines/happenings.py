@@ -22,6 +22,7 @@ CONTACT, READING, RECORD, STAY, ATTENDANCE, REFERRAL = (
     "referral",
 )
 HELD, PLANNED, EMERGENCY = "held", "planned", "emergency"
+IN_FORCE = "o.known_from <= m.as_of and (o.known_to is null or m.as_of < o.known_to)"
 COLUMNS = {
     "contacts": ("team_id", "occurred_at", "status", "seen", "medium", "unscheduled"),
     "observations": ("team_id", "occurred_at", "code", "value"),
@@ -52,7 +53,7 @@ def happenings(
     begins = {name: [shift_days(as_of, -days, zone)] for name, days in spans.items()}
     moments = pd.DataFrame(begins).astype("datetime64[us, UTC]")
     parts = [_CONTACTS, *_observations(catalogue), _stays(outcome), _ATTENDANCES, _REFERRALS]
-    sql = " union all ".join(f"({part} and (o.known_to is null or m.as_of < o.known_to))" for part in parts)
+    sql = " union all ".join(f"({part} and {IN_FORCE})" for part in parts)
     order = "person_id, happened_at, kind, what, known_from, value, team_id, medium"
     found = query(f"select * from ({sql}) order by {order}", m=moments, **tables).to_pandas()
     times = ("happened_at", "ended_at", "known_from")

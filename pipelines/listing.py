@@ -12,7 +12,7 @@ import pandas as pd
 from features.cohort import NO_ACTIVITY
 from features.windows import HORIZON_DAYS
 from models.ranking import FALLING, last_lists
-from models.sections import sections
+from models.sections import not_shown, sections
 from pipelines.beside import Beside, moved
 from pipelines.config import ListsConfig
 from pipelines.grouping import teams_on
@@ -63,6 +63,7 @@ def told(ranked: pd.DataFrame, found: Beside, lists: ListsConfig, as_of: datetim
     happened = _by_person(found.happened)
     rows = [_row(str(team), happened.get(person, []), ask) for team, person in _pairs(listed)]
     frame = pd.DataFrame(rows, columns=[*TEXTS, *TIMES, *NUMBERS], index=listed.index)
+    frame[TIMES] = frame[TIMES].apply(lambda moments: pd.to_datetime(moments, utc=True))
     frame["moved"] = listed["person_id"].map(moved(found.pulled)).fillna("")
     mornings = found.mornings.pivot_table(index="person_id", columns="days_before", values="risk")
     mornings = mornings.reindex(columns=range(1, HORIZON_DAYS + 1)).set_axis(MORNINGS, axis=1)
@@ -160,7 +161,7 @@ def gone(ranked: pd.DataFrame, previous: pd.DataFrame | None) -> pd.DataFrame:
     on today's. ranked: of today, with model_version."""
     last = last_lists(ranked, previous)
     last = last[last["was_listed"].eq(True)]
-    today = ranked.loc[ranked["listed"].astype(bool), ["team_id", "person_id"]].assign(today=True)
+    today = ranked.loc[~not_shown(ranked), ["team_id", "person_id"]].assign(today=True)
     still = last.merge(today, on=["team_id", "person_id"], how="left")["today"].eq(True).to_numpy()
     left = last[~still].reset_index(drop=True)
     same = left["was_model"].isna() | left["was_model"].isin(ranked["model_version"].unique())
