@@ -11,7 +11,8 @@ from features.build import window_starts
 from features.frames import connect, to_frame
 
 ON_CASELOAD = "on the caseload"
-EXCLUSIONS = ("no team named", "service not scored", "under age", "died", "in hospital", "no recent activity")
+NO_ACTIVITY = "no recent activity"
+EXCLUSIONS = ("no team named", "service not scored", "under age", "died", "in hospital", NO_ACTIVITY)
 """Why a person with an open referral is not on the caseload, in the order in which the reasons are looked for."""
 
 
@@ -53,10 +54,38 @@ def caseload(
     return memberships.astype(as_us), exclusions.astype({"as_of": as_us["as_of"]})
 
 
+def left_out(tables: dict[str, pa.Table], as_of: datetime, rules: CaseloadRules, zone: str) -> pd.DataFrame:
+    """person_id, team_id, reason: for everyone with an open referral, one of `EXCLUSIONS` or `ON_CASELOAD`."""
+    moments = window_starts([as_of], [rules.active_days, rules.believed_stay_days], zone).assign(turn=0)
+    with connect({**tables, "moments": moments}) as connection:
+        named = f"{[ON_CASELOAD, *EXCLUSIONS]!r}[reason + 1] as reason"
+        return to_frame(connection.sql(f"select person_id, team_id, {named} from ({_judged_sql(rules, zone, 1)})"))
+
+
+def observed(tables: dict[str, pa.Table], as_of: datetime, zone: str) -> pd.DataFrame:
+    """person_id, held_30d, readings_30d: how many contacts any team held with each person, and how much was recorded of
+    them, in the `OBSERVED_DAYS` before the cut. Who is not there had none."""
+    moments = window_starts([as_of], [OBSERVED_DAYS], zone)
+    held = "coalesce(c.seen, c.status = 'unknown')"
+    recent = f"o.occurred_at >= t.start_{OBSERVED_DAYS} and o.occurred_at < t.as_of and {_in_force('o')}"
+    with connect({**tables, "t": moments}) as connection:
+        return to_frame(
+            connection.sql(f"""
+            select person_id, count(*) filter (what = 'held')::int as held_{OBSERVED_DAYS}d,
+                   count(*) filter (what = 'reading')::int as readings_{OBSERVED_DAYS}d
+            from (select c.person_id, 'held' as what from contacts c, t where {held} and {recent.replace("o.", "c.")}
+                  union all select o.person_id, 'reading' from observations o, t where {recent})
+            group by person_id order by person_id""")
+        )
+
+
 def _in_force(rows: str) -> str:
     return f"{rows}.known_from <= t.as_of and ({rows}.known_to is null or t.as_of < {rows}.known_to)"
 
 
+OBSERVED_DAYS = 30
+OBSERVATION_COLUMNS = ("occurred_at",)
+"""What `observed` looks at in observations."""
 CONTACT_COLUMNS = ("team_id", "occurred_at", "status", "seen", "medium")
 """What a caseload looks at in contacts."""
 KNOWN_THEN = f"""people_then as (

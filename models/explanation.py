@@ -79,6 +79,16 @@ def reasons(bundle: Bundle, frame: pd.DataFrame, sentence: Sentence, model: str 
     return pd.concat([frame[list(KEYS)], told[ordered]], axis=1)
 
 
+def pulls(bundle: Bundle, frame: pd.DataFrame, sentence: Sentence) -> pd.DataFrame:
+    """person_id, as_of, family, share (logit), said: what each family adds to each row's score, and what it states."""
+    contributions = family_contributions(bundle, frame)
+    long = contributions.drop(columns="base").melt(list(KEYS), var_name="family", value_name="share")
+    names, values = bundle.contract.names, boosting.matrix(frame, bundle.contract).tolist()
+    facts = [dict(zip(names, row, strict=True)) for row in values]
+    families = contributions.columns[3:]
+    return long.assign(said=[sentence(str(family), fact) for family in families for fact in facts])
+
+
 def _told(families: list[str], shares: np.ndarray, facts: Mapping[str, float], sentence: Sentence) -> list[str | float]:
     """(sentence, family, contribution) three times over, flat."""
     told: list[str | float] = []

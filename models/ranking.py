@@ -125,7 +125,7 @@ def _other_teams(rows: pd.DataFrame) -> list[str]:
 
 def _compared(rows: pd.DataFrame, previous: pd.DataFrame | None, model_version: str | None) -> pd.DataFrame:
     """`rows` with what changed since each team's last list."""
-    last = _last_lists(rows, previous)
+    last = last_lists(rows, previous)
     rows = rows.merge(last, on=["team_id", "person_id"], how="left")
     was_listed = rows["was_listed"].eq(True)
     new = rows["was_at"].isna() | (rows["listed"] & ~was_listed)
@@ -140,7 +140,7 @@ def _compared(rows: pd.DataFrame, previous: pd.DataFrame | None, model_version: 
     return rows
 
 
-def _last_lists(rows: pd.DataFrame, previous: pd.DataFrame | None) -> pd.DataFrame:
+def last_lists(rows: pd.DataFrame, previous: pd.DataFrame | None) -> pd.DataFrame:
     """team_id, person_id, previous_risk, was_listed, was_days, was_at, was_model (null where not told): each team's
     last list before this cut, unless it is too old to be compared with."""
     names = {"risk": "previous_risk", "listed": "was_listed", "days_on_list": "was_days", "as_of": "was_at"}

@@ -1,6 +1,6 @@
 """From the history to the frames that models learn from and score, bucket by bucket."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from features.build import Part, build_part, finish
 from features.catalogue import Catalogue
-from features.cohort import CONTACT_COLUMNS, caseload
+from features.cohort import CONTACT_COLUMNS, OBSERVATION_COLUMNS, caseload, observed
 from features.errors import NotReadyError
 from features.history import merged
 from features.labels import admission_lag_days, deaths_known, inpatient_spells, known_since, label
@@ -24,6 +24,7 @@ from features.teams import added
 from features.windows import HORIZON_DAYS, cuts, shift_days
 from models.splits import CALIBRATE, TEST, TRAIN, temporal_split
 from pipelines.config import ServiceConfig
+from pipelines.grouping import grouped
 from pipelines.mapping import Mapper, map_buckets
 from pipelines.store import History
 
@@ -65,7 +66,7 @@ class Dataset:
 class Snapshot:
     """A cut: each person on a caseload, with features; memberships; exclusions; and their personal details.
 
-    details: person_id, age (years), sex, newest (when the newest record of those looked at became known).
+    details: person_id, age (years), sex, held_30d and readings_30d (as `cohort.observed` counts them).
     """
 
     as_of: datetime
@@ -188,15 +189,17 @@ def _caseload(
 ) -> tuple[Part, pd.DataFrame, pd.DataFrame, pd.DataFrame, datetime | None]:
     """One bucket's share of a `Snapshot`."""
     tables = looked_at(history, config, catalogue, as_of, [as_of], bucket)
-    members, excluded = caseload(tables, [as_of], config.caseload, config.zone)
-    part = build_part(tables, _index(members), catalogue, config.zone, [as_of])
-    return part, members, excluded, _details(tables, part.keyed, as_of, config.zone), _newest(tables)
+    members, excluded = caseload(grouped(tables, config.lists), [as_of], config.caseload, config.zone)
+    part = build_part(tables, index_of(members), catalogue, config.zone, [as_of])
+    details = _details(tables, part.keyed, as_of, config.zone)
+    return part, members, excluded, details, _newest(tables)
 
 
 def event_columns(catalogue: Catalogue) -> dict[str, set[str]]:
     """For each table of `OF_A_PERIOD`, which of its columns caseloads and features look at."""
     looked = {name: catalogue.columns[name] for name in OF_A_PERIOD}
-    return looked | {"contacts": looked["contacts"].union(CONTACT_COLUMNS)}
+    also = {"contacts": CONTACT_COLUMNS, "observations": OBSERVATION_COLUMNS}
+    return looked | {name: looked[name].union(columns) for name, columns in also.items()}
 
 
 def looked_at(
@@ -206,12 +209,14 @@ def looked_at(
     known_by: datetime | None,
     cuts: Sequence[datetime],
     bucket: int,
+    also: Mapping[str, Collection[str]] | None = None,
 ) -> dict[str, pa.Table]:
     """What caseloads and features at these cuts are made of: events since the longest look-back, in the columns that
-    are looked at, and the whole of what may have begun long before and still matter."""
+    are looked at (and in those of `also`), and the whole of what may have begun long before and still matter."""
     since = shift_days(min(cuts), -max(catalogue.longest, config.caseload.active_days) - DAYS_APART, config.zone)
     lasting = history.read(bucket, [name for name in TABLES if name not in OF_A_PERIOD], known_by)
-    return lasting | history.read(bucket, OF_A_PERIOD, known_by, event_columns(catalogue), since, coded=True)
+    columns = {name: looked.union((also or {}).get(name, ())) for name, looked in event_columns(catalogue).items()}
+    return lasting | history.read(bucket, OF_A_PERIOD, known_by, columns, since, coded=True)
 
 
 def _blocks(
@@ -226,8 +231,9 @@ def _blocks(
     cuts = [cut for block in wanted.values() for cut in block]
     tables = looked_at(history, config, catalogue, as_of, cuts, bucket)
     every = {block: config.periods.landmark_every if block == TRAIN else 1 for block in wanted}
-    found = {b: caseload(tables, at, config.caseload, config.zone, every[b]) for b, at in wanted.items()}
-    rows = {block: _index(members) for block, (members, _) in found.items()}
+    lists = grouped(tables, config.lists)
+    found = {b: caseload(lists, at, config.caseload, config.zone, every[b]) for b, at in wanted.items()}
+    rows = {block: index_of(members) for block, (members, _) in found.items()}
     named = np.repeat(list(rows), [len(index) for index in rows.values()])
     part = build_part(tables, _stacked(rows.values()), catalogue, config.zone, cuts)
     members, excluded = ([frames[n] for frames in found.values()] for n in (0, 1))
@@ -249,12 +255,12 @@ def _learned(
     return np.unique(np.concatenate(found)).astype(np.int64)
 
 
-def _index(members: pd.DataFrame) -> pd.DataFrame:
+def index_of(members: pd.DataFrame) -> pd.DataFrame:
     return members[["person_id", "as_of"]].drop_duplicates().sort_values(["as_of", "person_id"], ignore_index=True)
 
 
 def _details(tables: dict[str, pa.Table], frame: pd.DataFrame, as_of: datetime, zone: str) -> pd.DataFrame:
-    """person_id, age, sex of the people in `frame`, as known at `as_of`."""
+    """The details of the people in `frame`, as known at `as_of`."""
     people = tables["people"].select(["person_id", "birth_date", "sex", "known_from"]).to_pandas()
     people = people.sort_values("known_from").groupby("person_id", as_index=False).last()
     mine = frame[["person_id"]].merge(people, on="person_id", how="left")
@@ -262,7 +268,8 @@ def _details(tables: dict[str, pa.Table], frame: pd.DataFrame, as_of: datetime, 
     today = pd.Timestamp(_day(as_of, zone))
     birthday_to_come = (born.dt.month * 100 + born.dt.day) > today.month * 100 + today.day
     mine["age"] = (today.year - born.dt.year) - birthday_to_come.astype(float)
-    return mine[["person_id", "age", "sex"]]
+    mine = mine[["person_id", "age", "sex"]].merge(observed(tables, as_of, zone), on="person_id", how="left")
+    return mine.fillna({"held_30d": 0, "readings_30d": 0}).astype({"held_30d": "int64", "readings_30d": "int64"})
 
 
 def _newest(tables: dict[str, pa.Table]) -> datetime | None:

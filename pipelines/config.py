@@ -15,6 +15,7 @@ from features.errors import ConfigError, nearest
 from features.labels import OutcomeRules
 from features.sources.task import FrameSpec
 from models.gate import GateConfig
+from models.sections import SectionRules
 from models.training import TrainConfig
 from models.tuning import TuneConfig
 from pipelines.gates.config import AlertsConfig, GatesConfig
@@ -22,6 +23,9 @@ from pipelines.gates.config import AlertsConfig, GatesConfig
 DATA_VARIABLE = "MINUSNINE_DATA"
 RESERVED = {"lightgbm", "logistic", "champion", "everyone", "oracle", "filter", "filter in time"}
 """What models and bounds are called beside the rules."""
+
+
+IN_HANDS: dict[str, tuple[str, ...]] = {"urgent response": ("49", "51"), "end of life care": ("14", "47")}
 
 
 class _Section(BaseModel):
@@ -86,7 +90,10 @@ class RuleTermConfig(_Section):
 class ListsConfig(_Section):
     """How many people a team can look at in a day: `share` of its caseload, at least `least`, or set by team.
 
-    good_until: the wall-clock time of the next morning from which a list is out of date.
+    good_until: the wall-clock time of the next morning from which a list is out of date. group_by: whose lists there
+    are, each team's or each general practice's (by its code). groups: teams, or practices, that share one list, by the
+    list's name; whoever is in no group keeps a list of its own. by_team goes by that name too. in_hands: by the words
+    that the page says, the team types (two digits) or teams with whom an open referral means that someone is seen to.
     """
 
     share: float = Field(default=0.05, gt=0, le=1)
@@ -94,6 +101,29 @@ class ListsConfig(_Section):
     by_team: dict[str, PositiveInt] = Field(default_factory=dict)
     team_names: dict[str, str] = Field(default_factory=dict)
     good_until: time = time(8, 0)
+    group_by: Literal["team", "practice"] = "team"
+    groups: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    in_hands: dict[str, tuple[str, ...]] = IN_HANDS
+    sections: SectionRules = SectionRules()
+
+    @field_validator("group_by", mode="before")
+    @classmethod
+    def _no_locality(cls, group_by: object) -> object:
+        if group_by in ("locality", "neighbourhood"):
+            message = (
+                f"the history holds no {group_by} of a person; name each as a group of practices (group_by: practice, "
+                "groups: {North: [E82001, E82002]}) or of teams (group_by: team)"
+            )
+            raise ValueError(message)
+        return group_by
+
+    @model_validator(mode="after")
+    def _groups_named_apart(self) -> "ListsConfig":
+        taken = sorted(set(self.groups) & {*self.team_names, *(one for units in self.groups.values() for one in units)})
+        if taken:
+            message = f"a group needs a name that is no team's or practice's; '{taken[0]}' is one"
+            raise ValueError(message)
+        return self
 
 
 class FormsConfig(_Section):

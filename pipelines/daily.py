@@ -13,13 +13,16 @@ from features.cohort import ON_CASELOAD
 from models.bundle import Bundle, load
 from models.explanation import reasons
 from models.ranking import RUN_GAP_DAYS, rank
-from pipelines import runs
+from pipelines import listing, runs
+from pipelines.beside import beside
 from pipelines.building import Snapshot, snapshot
 from pipelines.config import ServiceConfig
 from pipelines.feeds import feed_ages
 from pipelines.gates import report
 from pipelines.gates.outcome import Outcome
+from pipelines.grouping import list_ids
 from pipelines.judging import capacities
+from pipelines.mapping import Mapper
 from pipelines.publish import LATEST, Stamp, hold
 from pipelines.runs import Run
 from pipelines.service import Service
@@ -34,9 +37,9 @@ WORDS = ["reason_1", "reason_2", "reason_3"]
 @dataclass(frozen=True)
 class Scored:
     """Everyone on a caseload, ranked (as `publish` takes it), and what the pages say about themselves. unlisted: people
-    with an open referral whom no team's list can show, by reason; origin: as `origins.origin` gives it. gates: what
-    they said; withheld: why, by team, for teams whose lists are held back, of whom nobody is in `ranked`; team_notes:
-    what only a team's own page says."""
+    with an open referral whom no team's list can show, by reason; origin: as `origins.origin` gives it; beside: as
+    `Ranking` has it. gates: what they said; withheld: why, by team, for teams whose lists are held back, of whom nobody
+    is in `ranked`; team_notes: what only a team's own page says."""
 
     ranked: pd.DataFrame
     teams: pd.DataFrame
@@ -44,9 +47,20 @@ class Scored:
     stamp: Stamp
     bundle: Bundle
     origin: Mapping[str, Any] = field(default_factory=dict)
+    beside: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     gates: tuple[Outcome, ...] = ()
     withheld: Mapping[str, str] = field(default_factory=dict)
     team_notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """A cut's caseloads, everyone on them ranked and explained, and what the pages show beside that: frames by name,
+    `happened` (with `team`, its name) and `pulled` as `Beside` has them, `leaving` as `listing.leaving` gives it."""
+
+    snap: Snapshot
+    ranked: pd.DataFrame
+    beside: dict[str, pd.DataFrame]
 
 
 def score(service: Service, as_of: datetime, tell: Tell, champion: "Registered | None" = None) -> Scored:
@@ -62,7 +76,8 @@ def score(service: Service, as_of: datetime, tell: Tell, champion: "Registered |
     service.catalogue.contract.require(bundle.contract, "champion")
     report.refuse(found)
     earlier = _earlier(service, as_of)
-    snap, ranked = ranking(service, bundle, as_of, earlier, tell)
+    made = ranking(service, bundle, as_of, earlier, tell)
+    snap, ranked = made.snap, made.ranked
     tell("looking at the ranking")
     found += report.ranking_outcomes(service, bundle, ranked, as_of)
     report.keep(service, as_of, found)
@@ -75,6 +90,7 @@ def score(service: Service, as_of: datetime, tell: Tell, champion: "Registered |
         _stamp(service, snap.data_as_of, as_of, version, report.notes(found)),
         bundle,
         origin(service, champion, bundle, earlier, snap.frame),
+        made.beside,
         found,
         back,
         report.team_notes(found),
@@ -90,7 +106,7 @@ def look(service: Service, as_of: datetime, tell: Tell) -> tuple[Outcome, ...]:
     found = report.data_outcomes(service, bundle, as_of)
     if any(one.blocks for one in found):
         return found
-    _, ranked = ranking(service, bundle, as_of, _earlier(service, as_of), tell)
+    ranked = ranking(service, bundle, as_of, _earlier(service, as_of), tell).ranked
     return found + report.ranking_outcomes(service, bundle, ranked, as_of)
 
 
@@ -99,23 +115,22 @@ def without(ranked: pd.DataFrame, teams: Collection[str]) -> pd.DataFrame:
     return ranked[~ranked["team_id"].isin(teams)].reset_index(drop=True) if teams else ranked
 
 
-def ranking(
-    service: Service, bundle: Bundle, as_of: datetime, earlier: Sequence[Run], tell: Tell
-) -> tuple[Snapshot, pd.DataFrame]:
-    """The caseloads at a cut, and everyone on them ranked and explained; compared with the rankings of `earlier`."""
+def ranking(service: Service, bundle: Bundle, as_of: datetime, earlier: Sequence[Run], tell: Tell) -> Ranking:
+    """The caseloads at a cut, ranked, explained, and compared with the rankings of `earlier`."""
     tell("building features")
+    previous = pd.concat([run.ranked() for run in earlier], ignore_index=True) if earlier else None
     with service.workers() as over:
         snap = snapshot(service.history, service.config, service.catalogue, as_of, over)
-    tell(f"ranking {len(snap.frame):,} people")
-    ranked = rank(
-        bundle.score(snap.frame),
-        snap.memberships,
-        key=service.workspace.key(),
-        capacities=capacities(service.config),
-        previous=pd.concat([run.ranked() for run in earlier], ignore_index=True) if earlier else None,
-        model_version=bundle.fingerprint,
-    )
-    return snap, _explained(ranked, snap, bundle, service)
+        tell(f"ranking {len(snap.frame):,} people")
+        ranked = rank(
+            bundle.score(snap.frame),
+            snap.memberships,
+            key=service.workspace.key(),
+            capacities=capacities(service.config),
+            previous=previous,
+            model_version=bundle.fingerprint,
+        )
+        return _explained(service, bundle, snap, ranked, previous, over)
 
 
 def mark_stale(service: Service, as_of: datetime, why: str) -> bool:
@@ -140,22 +155,36 @@ def _earlier(service: Service, as_of: datetime) -> list[Run]:
     return [run for run in found if run is not None]
 
 
-def _explained(ranked: pd.DataFrame, snap: Snapshot, bundle: Bundle, service: Service) -> pd.DataFrame:
-    """`ranked` with age, sex and, for those listed, three reasons."""
-    listed = ranked.loc[ranked["listed"], ["person_id"]].drop_duplicates()
-    mine = snap.frame[snap.frame["person_id"].isin(listed["person_id"])].reset_index(drop=True)
-    local = snap.as_of.astimezone(ZoneInfo(service.config.zone))
+def _explained(
+    service: Service,
+    bundle: Bundle,
+    snap: Snapshot,
+    ranked: pd.DataFrame,
+    previous: pd.DataFrame | None,
+    over: Mapper,
+) -> Ranking:
+    """The ranking with age, sex and, for those listed, three reasons and what `listing.told` adds."""
+    config, listed = service.config, ranked.loc[ranked["listed"], "person_id"].unique()
+    mine = snap.frame[snap.frame["person_id"].isin(listed)].reset_index(drop=True)
+    local = snap.as_of.astimezone(ZoneInfo(config.zone))
     sentence = partial(service.catalogue.sentence, cut_share=(local.hour + local.minute / 60) / 24)
-    told = reasons(bundle, mine, sentence)[["person_id", *WORDS]]
-    frame = ranked.merge(told, on="person_id", how="left").merge(snap.details, on="person_id", how="left")
-    return frame.assign(**frame[WORDS].fillna(""))
+    words = reasons(bundle, mine, sentence)[["person_id", *WORDS]]
+    frame = ranked.merge(words, on="person_id", how="left").merge(snap.details, on="person_id", how="left")
+    left = listing.gone(ranked, previous)
+    people = listed, left["person_id"].unique()
+    found = beside(service.history, config, service.catalogue, bundle, snap, people, sentence, over)
+    told = listing.told(frame.assign(**frame[WORDS].fillna("")), found, config.lists, snap.as_of, config.zone)
+    off = listing.leaving(ranked, left, found, config.lists)
+    teams = found.happened["team_id"]
+    happened = found.happened.assign(team=teams.map(config.lists.team_names).fillna(teams))
+    return Ranking(snap, told, {"happened": happened, "pulled": found.pulled, "leaving": off})
 
 
 def _teams(ranked: pd.DataFrame, snap: Snapshot, config: ServiceConfig) -> pd.DataFrame:
-    """team_id, name, caseload, capacity, and how many with an open referral were left out for each reason; of every
-    team that has a referral open or a name in the configuration."""
+    """team_id, name, caseload, capacity, members (names of the teams of a shared list), and how many with an open
+    referral were left out for each reason; of every list that has a referral open or a name in the configuration."""
     sizes = ranked.groupby("team_id").size()
-    known = {*sizes.index, *snap.exclusions["team_id"].dropna(), *config.lists.team_names}
+    known = {*sizes.index, *snap.exclusions["team_id"].dropna(), *list_ids(config.lists)}
     room = capacities(config)
     rows = [
         {
@@ -163,13 +192,14 @@ def _teams(ranked: pd.DataFrame, snap: Snapshot, config: ServiceConfig) -> pd.Da
             "name": config.lists.team_names.get(team, team),
             "caseload": int(sizes.get(team, 0)),
             "capacity": room.of(team, int(sizes.get(team, 0))),
+            "members": tuple(config.lists.team_names.get(one, one) for one in config.lists.groups.get(team, ())),
         }
         for team in sorted(str(team) for team in known)
     ]
     excluded = snap.exclusions[snap.exclusions["reason"] != ON_CASELOAD]
     wide = excluded.pivot_table(index="team_id", columns="reason", values="people", aggfunc="sum", fill_value=0)
     wide.columns = [f"excluded_{str(reason).replace(' ', '_')}" for reason in wide.columns]
-    teams = pd.DataFrame(rows, columns=["team_id", "name", "caseload", "capacity"])
+    teams = pd.DataFrame(rows, columns=["team_id", "name", "caseload", "capacity", "members"])
     teams = teams.merge(wide.reset_index(), on="team_id", how="left")
     counts = [str(column) for column in teams if str(column).startswith("excluded_")]
     return teams.assign(**teams[counts].fillna(0).astype(int))

@@ -12,6 +12,7 @@ import io
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
 from collections import Counter
@@ -29,6 +30,7 @@ from features.errors import MinusNineError
 from pipelines.forms import Form, forms
 from pipelines.pages import Person, Stamp, Team, csv_text, index_page, list_page, people, team_views, words
 from pipelines.pages.people import CHANGES
+from pipelines.pages.persons import ToldBeside, person_pages, told_beside
 from pipelines.withheld import MANIFEST, PAGE_NAME, Withheld, held_back, marked, notes_of
 
 __all__ = ["LATEST", "MANIFEST", "PublishError", "Published", "Stamp", "hold", "publish", "stands"]
@@ -65,6 +67,7 @@ def publish(
     *,
     replace: bool = False,
     unlisted: Mapping[str, int] | None = None,
+    beside: Mapping[str, pd.DataFrame] | None = None,
     other_forms: Sequence[str] = (),
     withheld: Mapping[str, str] | None = None,
     team_notes: Mapping[str, Sequence[str]] | None = None,
@@ -78,6 +81,7 @@ def publish(
     teams: team_id, name, caseload, capacity and, if known, excluded_<reason> counts; each gets a page, those
     with nobody in `ranked` too.
     unlisted: by reason, how many people with an open referral no team's list can show; told on the index.
+    beside: as `daily.Ranking` has it; without it nobody has a page of their own.
     other_forms: which of `forms.FILES` are written beside each page and spreadsheet.
     withheld: why, by team_id, for teams (with nobody in `ranked`) that are shown their last good list instead, marked.
     team_notes: by team_id, what only that team's page says after the stamp's own notes.
@@ -90,7 +94,8 @@ def publish(
     lists = _lists(ranked, identities, teams, stamp)
     views = {team.team_id: team for team in lists}
     held = {views[team]: held_back(views[team], why, stamp, folder) for team, why in (withheld or {}).items()}
-    files = _files(lists, stamp, unlisted or {}, held, team_notes or {}, forms(other_forms))
+    told = told_beside(ranked, beside, identities, stamp)
+    files = _files(lists, stamp, unlisted or {}, told, held, team_notes or {}, forms(other_forms))
     digest = _hash(files[MANIFEST])
     listed = sum(map(len, lists.values()))
     with _alone(folder):
@@ -207,17 +212,18 @@ def _files(
     lists: Mapping[Team, tuple[Person, ...]],
     stamp: Stamp,
     unlisted: Mapping[str, int],
+    told: ToldBeside,
     held: Mapping[Team, Withheld],
     team_notes: Mapping[str, Sequence[str]],
-    others: Mapping[str, Form],
+    makers: Mapping[str, Form],
 ) -> dict[str, bytes]:
     """Every file of the publication by its path in it; the manifest is last and holds the hashes of the others."""
-    told = changed_in(stamp, notes=(*stamp.notes, *(one.note for one in held.values())))
+    of_index = changed_in(stamp, notes=(*stamp.notes, *(one.note for one in held.values())))
     in_place = {team.team_id: one.in_place for team, one in held.items()}
-    files = {"index.html": index_page(lists, told, unlisted, in_place).encode("utf-8")}
+    files = {"index.html": index_page(lists, of_index, unlisted, in_place).encode("utf-8")}
     for team, listed in lists.items():
         own = changed_in(stamp, notes=(*stamp.notes, *team_notes.get(team.team_id, ())))
-        made = held[team].files if team in held else _team_files(team, listed, own, others)
+        made = held[team].files if team in held else _team_files(team, listed, own, told, makers)
         files |= {f"{team.slug}/{name}": content for name, content in made.items()}
     manifest = {
         "stamp": _plain(stamp),
@@ -233,10 +239,16 @@ def _files(
     return files | {MANIFEST: _json(manifest)}
 
 
-def _team_files(team: Team, listed: tuple[Person, ...], stamp: Stamp, others: Mapping[str, Form]) -> dict[str, bytes]:
-    texts = {CSV_NAME: csv_text(listed, stamp), PAGE_NAME: list_page(team, listed, stamp, files=others)}
+def _team_files(
+    team: Team, listed: tuple[Person, ...], stamp: Stamp, told: ToldBeside, makers: Mapping[str, Form]
+) -> dict[str, bytes]:
+    pages = person_pages(team, listed, told, stamp)
+    links = {person: path for person, (path, _) in pages.items()}
+    others = told.others.get(team.team_id, ())
+    texts = {CSV_NAME: csv_text(listed, stamp), PAGE_NAME: list_page(team, listed, stamp, None, others, links, makers)}
+    texts |= dict(pages.values())
     files = {name: text.encode("utf-8") for name, text in texts.items()}
-    return files | {name: make(team, listed, stamp) for name, make in others.items()}
+    return files | {name: make(team, listed, stamp) for name, make in makers.items()}
 
 
 def _plain(stamp: Stamp) -> dict[str, Any]:
@@ -302,7 +314,8 @@ def _write(files: Mapping[str, bytes], folder: Path, day: str) -> Path:
 
 
 def _write_file(target: Path, content: bytes) -> None:
-    target.parent.mkdir(mode=0o700, exist_ok=True)
+    for folder in (target.parent.parent, target.parent):
+        folder.mkdir(mode=0o700, exist_ok=True)
     with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
         file.flush()
@@ -312,7 +325,8 @@ def _write_file(target: Path, content: bytes) -> None:
 def _damaged(version: Path) -> list[str]:
     """Paths in a publication that are missing, added or not what its manifest says."""
     expected: dict[str, str] = json.loads((version / MANIFEST).read_bytes())["files"]
-    present = {path.relative_to(version).as_posix(): path for path in version.glob("*/*") if path.is_file()}
+    inside = (path for pattern in ("*/*", "*/*/*") for path in version.glob(pattern) if path.is_file())
+    present = {path.relative_to(version).as_posix(): path for path in inside}
     present |= {path.name: path for path in version.glob("*.html")}
     found = {name: _hash(path.read_bytes()) for name, path in present.items()}
     return sorted(name for name, _ in expected.items() ^ found.items())
@@ -326,11 +340,12 @@ def _check(version: Path, lists: Mapping[Team, tuple[Person, ...]]) -> None:
 
 
 def _holds(folder: Path, listed: tuple[Person, ...]) -> bool:
-    """Whether a team's spreadsheet and page both hold its people, each once."""
+    """Whether a team's spreadsheet and page both hold its people, each once, and lead to pages that are there."""
     rows = csv.DictReader(io.StringIO((folder / CSV_NAME).read_bytes().decode("utf-8-sig"), newline=""))
     page = (folder / PAGE_NAME).read_text("utf-8")
     meant = Counter(str(person.rank) for person in listed)
-    return Counter(row["rank"] for row in rows) == meant and page.count(PERSON_ROW) == len(listed)
+    there = all((folder / path).is_file() for path in re.findall(r'href="(people/[^"]+)"', page))
+    return Counter(row["rank"] for row in rows) == meant and page.count(PERSON_ROW) == len(listed) and there
 
 
 def _refuse_faults(faults: list[str], what: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from features.errors import MinusNineError, StorageError, place_of
-from pipelines import commissioning, runs
+from pipelines import commissioning, listing, runs
 from pipelines.daily import WORDS, Scored, local_day
 from pipelines.gates.outcome import Outcome, of_plain
 from pipelines.publish import MANIFEST, Published, Stamp, stands
@@ -65,6 +65,7 @@ def publish(
         other_forms=service.config.forms.files,
         withheld=scored.withheld,
         team_notes=scored.team_notes,
+        beside=scored.beside,
         around=around,
     )
     if runs.standing(service.workspace, scored.stamp.date) is None:  # lists that somebody has parted from their record
@@ -102,7 +103,7 @@ def finish(service: Service, run: Run) -> str:
         run.day,
         parameters=run.told["parameters"],
         metrics=run.told["metrics"],
-        ranked=ranked.drop(columns=[*WORDS, "age", "sex"]),
+        ranked=ranked.drop(columns=[*WORDS, "age", "sex", *listing.COLUMNS], errors="ignore"),
         manifest=(service.workspace.lists / run.day / MANIFEST).read_text(encoding="utf-8"),
     )
     run.settle(run_id)
@@ -138,7 +139,7 @@ def _recorded(
     """Keeps the record of a publication and puts it beside its lists in `folder`; its exposures are logged for good
     once what is done inside, the switch to those lists, is done."""
     told = _told(service, scored, now, seconds, digest)
-    run = runs.keep(service.workspace, told, scored.ranked, service.catalogue_text)
+    run = runs.keep(service.workspace, told, scored.ranked, service.catalogue_text, scored.beside)
     with service.exposures.appending(_version(told), scored.ranked):
         write_private(folder / RUN, runs.as_json(run.told))
         yield

@@ -63,10 +63,10 @@ def replay(service: Service, day: str, tell: Tell) -> Replayed:
         batches=int(run.told["history"]["batches"]) if known else None,
     )
     as_of = datetime.fromisoformat(run.told["as_of"])
-    snap, made = ranking(mine, bundle, as_of, _earlier(service.workspace.runs, run), tell)
-    made = without(made, run.told.get("withheld", {}))
+    again = ranking(mine, bundle, as_of, _earlier(service.workspace.runs, run), tell)
+    made = without(again.ranked, run.told.get("withheld", {}))
     difference = first_difference(run.ranked(), pd.read_parquet(io.BytesIO(runs.as_parquet(made))))
-    same_features = digest_of_rows(snap.frame) == run.told["features"]
+    same_features = digest_of_rows(again.snap.frame) == run.told["features"]
     cause = _cause(run, known, same_features) if difference else ""
     return Replayed(day, run.version, len(made), difference, cause, _changed(service, run))
 

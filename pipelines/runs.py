@@ -38,6 +38,12 @@ class Run:
     def ranked(self) -> pd.DataFrame:
         return pd.read_parquet(self.folder / RANKED)
 
+    def beside(self) -> dict[str, pd.DataFrame]:
+        """What the pages showed beside the ranking, as `daily.Ranking` has it."""
+        return {
+            path.stem: pd.read_parquet(path) for path in sorted(self.folder.glob("*.parquet")) if path.name != RANKED
+        }
+
     def catalogue(self) -> str:
         return (self.folder / CATALOGUE).read_text(encoding="utf-8")
 
@@ -71,13 +77,21 @@ def next_version(workspace: Workspace, day: str) -> int:
     return 1 + max(made, default=0)
 
 
-def keep(workspace: Workspace, told: Mapping[str, Any], ranked: pd.DataFrame, catalogue: str) -> Run:
-    """Write a run's folder, whole or not at all."""
+def keep(
+    workspace: Workspace,
+    told: Mapping[str, Any],
+    ranked: pd.DataFrame,
+    catalogue: str,
+    beside: Mapping[str, pd.DataFrame],
+) -> Run:
+    """Write a run's folder, whole or not at all. beside: as `daily.Ranking` has it."""
     folder = workspace.runs / str(told["day"]) / str(told["version"])
     aside = folder.with_name(f".{folder.name}")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True, mode=0o700)
     write_private(aside / RANKED, as_parquet(ranked))
+    for name, frame in beside.items():
+        write_private(aside / f"{name}.parquet", as_parquet(frame))
     write_private(aside / CATALOGUE, catalogue.encode())
     write_private(aside / RUN, as_json(told))
     aside.rename(folder)

@@ -5,14 +5,18 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from markupsafe import Markup
 
 from models.ranking import in_words
+from models.sections import HIGH, LEAVING, LISTED, NEWLY, POORLY, RISING
 from pipelines.pages import words
+from pipelines.pages.others import Other
 from pipelines.pages.people import Person
 from pipelines.pages.render import render
 from pipelines.pages.stamp import Stamp
+from pipelines.pages.strip import MARKS
 from pipelines.pages.teams import Team
 
 CSV_COLUMNS = (
@@ -35,6 +39,8 @@ CSV_COLUMNS = (
     "previous_risk",
     "days_on_list",
     "last_seen_by",
+    "section",
+    "in_the_hands_of",
 )
 FORM_WORDS = {
     "list.xlsx": "Open this list as a workbook",
@@ -47,11 +53,35 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "
 
 @dataclass(frozen=True)
 class Board:
-    """What a page has on a board that answers it, and not in a file: markup `above` all else, and `beside` each person,
-    by person_id."""
+    """What a page has on a board that answers it, and not in a file: markup `above` all else, `beside` each person and,
+    on the person's own page, what the team answered `before`; and where that page is. All but the first by person_id.
+    """
 
     above: Markup = Markup("")
     beside: Mapping[int, Markup] = field(default_factory=dict)
+    before: Mapping[int, Markup] = field(default_factory=dict)
+    pages: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section of a list as the template reads it; without a title where the ranking tells of no sections."""
+
+    key: str
+    people: tuple[Any, ...]
+    title: str = ""
+    says: str = ""
+    heading: str = ""
+
+
+SAYS = {
+    RISING: "Not on the last list, or with a risk that has risen by a quarter or more since.",
+    HIGH: "On the last list too, and still among the highest.",
+    NEWLY: "Home from hospital, or referred to this team, in the last few days. A risk that has risen since is above.",
+    LEAVING: "On the last list and not on this one. Nothing is asked of you here.",
+    POORLY: "Not listed. Little has been recorded of them lately, so their risk may be higher than it looks.",
+}
+HEADINGS = {LEAVING: "Why not on this list", POORLY: "What is known"}
 
 
 def csv_text(people: Iterable[Person], stamp: Stamp) -> str:
@@ -64,10 +94,19 @@ def csv_text(people: Iterable[Person], stamp: Stamp) -> str:
 
 
 def list_page(
-    team: Team, people: Sequence[Person], stamp: Stamp, board: Board | None = None, files: Iterable[str] = ()
+    team: Team,
+    people: Sequence[Person],
+    stamp: Stamp,
+    board: Board | None = None,
+    others: Sequence[Other] = (),
+    pages: Mapping[int, str] | None = None,
+    files: Iterable[str] = (),
 ) -> str:
-    """The page a team reads at 08:00, on a tablet or on paper; or on a board. files: the list's other forms, which lie
-    beside the page."""
+    """The page a team reads at 08:00, on a tablet or on paper; or on a board.
+
+    others: who left the list, and who is poorly observed. pages: where each person's own page is, by person_id. files:
+    the list's other forms, which lie beside the page.
+    """
     footer = f"{team.name}, {stamp.as_of_words}, data to {stamp.data_words}, model {stamp.model_version}"
     return render(
         "list.html",
@@ -76,12 +115,30 @@ def list_page(
         sends=board is not None,
         board=board or Board(),
         team=team,
+        ours="these teams" if team.members else "this team",
         people=people,
+        parted=_parted(people),
+        others=_beside(others),
+        pages=(board.pages if board else pages) or {},
         stamp=stamp,
         files=[(name, FORM_WORDS[name]) for name in files],
         bands=words.BAND_WORDS,
+        marks=list(MARKS.items()),
         excluded=[(reason, count) for reason, count in team.excluded if count],
     )
+
+
+def _parted(people: Sequence[Person]) -> list[Part]:
+    """The sections that hold somebody; one without a title where nobody's section is known."""
+    if not all(person.section for person in people):
+        return [Part("", tuple(people))]
+    of = {key: tuple(person for person in people if person.section == key) for key in LISTED}
+    return [Part(key, found, words.SECTIONS[key], SAYS[key]) for key, found in of.items() if found]
+
+
+def _beside(others: Sequence[Other]) -> list[Part]:
+    of = {key: tuple(other for other in others if other.section == key) for key in HEADINGS}
+    return [Part(key, found, words.SECTIONS[key], SAYS[key], HEADINGS[key]) for key, found in of.items() if found]
 
 
 def held_page(team: Team, stamp: Stamp) -> str:
@@ -138,6 +195,8 @@ def _cells(person: Person, stamp: Stamp) -> tuple[str, ...]:
         f"{person.previous_risk:.4f}" if math.isfinite(person.previous_risk) else "",
         _whole(person.days_on_list),
         person.last_seen_by.replace("_", " "),
+        person.section_words,
+        ", ".join(person.in_hands),
     )
 
 

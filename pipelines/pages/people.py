@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
 import pandas as pd
 
+from features.windows import HORIZON_DAYS
 from models.ranking import in_words
 from pipelines.pages import words
 from pipelines.pages.stamp import Stamp
@@ -18,7 +19,12 @@ CHANGES = {"new": "New", "rising": "Up", "steady": "Same", "falling": "Down"}
 @dataclass(frozen=True)
 class Person:
     """One listed person. Text is empty where there is nothing to say; `risk` is a probability and
-    `last_seen_by` a key of `words.SEEN_BY`. `person_id` is for whoever works with the page: no page shows it."""
+    `last_seen_by` a key of `words.SEEN_BY`. `person_id` is for whoever works with the page: no page shows it.
+
+    section: one of `models.sections.LISTED`. mornings: the risk on the nine mornings before, the oldest first, NaN
+    where on no caseload; empty where they were not worked out. marks: what happened, as kind -> calendar days before
+    today. held_by: the teams of a shared list; elsewhere: the last contact, where it was another team's.
+    """
 
     person_id: int
     rank: int
@@ -41,6 +47,18 @@ class Person:
     last_seen_by: str
     birth_date: date | None = None
     last_seen_at: datetime | None = None
+    section: str = ""
+    mornings: tuple[float, ...] = ()
+    marks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    moved: str = ""
+    in_hands: tuple[str, ...] = ()
+    held_by: tuple[str, ...] = ()
+    elsewhere: str = ""
+    next_planned: str = ""
+
+    @property
+    def section_words(self) -> str:
+        return words.SECTIONS.get(self.section, "")
 
     @property
     def change_word(self) -> str:
@@ -70,9 +88,20 @@ def people(
     Someone without an identity keeps the place, shown by the 16 hex digits of the pseudonym, so that a gap in the
     identities never hides a person.
     """
-    listed = ranked[ranked["listed"].astype(bool)].sort_values("rank", kind="stable").astype({"person_id": "int64"})
-    joined = listed.merge(identities.astype({"person_id": "int64"}), on="person_id", how="left", validate="many_to_one")
-    return tuple(_person(row, names, stamp) for row in joined.to_dict("records"))
+    listed = ranked[ranked["listed"].astype(bool)].sort_values("rank", kind="stable")
+    return tuple(_person(row, names, stamp) for row in identified(listed, identities))
+
+
+def identified(rows: pd.DataFrame, identities: pd.DataFrame) -> list[dict[Any, Any]]:
+    """The rows, in their order, with nhs_number, name and born as a page shows them."""
+    who = rows.astype({"person_id": "int64"})
+    joined = who.merge(identities.astype({"person_id": "int64"}), on="person_id", how="left", validate="many_to_one")
+    return [row | _shown(row) for row in joined.to_dict("records")]
+
+
+def _shown(row: Mapping[Any, Any]) -> dict[Any, Any]:
+    number = words.nhs_number(_text(row["nhs_number"]))
+    return {"nhs_number": number, "name": _name(row), "born": _born(row["birth_date"])}
 
 
 def _person(row: Mapping[Any, Any], names: Mapping[str, str], stamp: Stamp) -> Person:
@@ -81,9 +110,9 @@ def _person(row: Mapping[Any, Any], names: Mapping[str, str], stamp: Stamp) -> P
     return Person(
         person_id=int(row["person_id"]),
         rank=int(row["rank"]),
-        nhs_number=words.nhs_number(_text(row["nhs_number"])),
-        name=_name(row),
-        born=_born(row["birth_date"]),
+        nhs_number=row["nhs_number"],
+        name=row["name"],
+        born=row["born"],
         age=_age(row["age"]),
         sex=_text(row["sex"]),
         risk=risk,
@@ -100,7 +129,41 @@ def _person(row: Mapping[Any, Any], names: Mapping[str, str], stamp: Stamp) -> P
         last_seen_by=_text(row["last_seen_by"]) if seen else "",
         birth_date=None if pd.isna(row["birth_date"]) else pd.Timestamp(row["birth_date"]).date(),
         last_seen_at=pd.Timestamp(row["last_seen"]).to_pydatetime() if seen else None,
+        **_beside(row, names, stamp),
     )
+
+
+def _beside(row: Mapping[Any, Any], names: Mapping[str, str], stamp: Stamp) -> dict[str, Any]:
+    """What `listing.told` adds to a ranking; a ranking made without it has no section."""
+    if "section" not in row:
+        return {}
+    elsewhere, by = row["elsewhere_at"], words.SEEN_BY.get(_text(row["elsewhere_by"]), "")
+    ago = "" if pd.isna(elsewhere) else words.days_before(elsewhere, stamp.as_of, stamp.zone)
+    return {
+        "section": _text(row["section"]),
+        "mornings": tuple(_number(row[f"risk_{days}d"]) for days in range(HORIZON_DAYS, 0, -1)),
+        "marks": _marks(_text(row["marks"])),
+        "moved": _text(row["moved"]),
+        "in_hands": tuple(filter(None, _text(row["in_hands"]).split("; "))),
+        "held_by": tuple(filter(None, _text(row["held_by"]).split("; "))),
+        "elsewhere": ", ".join(filter(None, (_text(row["elsewhere_team"]), ago, by))) if ago else "",
+        "next_planned": _ahead(row["next_planned"], stamp),
+    }
+
+
+def _marks(told: str) -> dict[str, tuple[int, ...]]:
+    pairs = (one.split(":") for one in told.split())
+    return {kind: tuple(int(day) for day in days.split(",")) for kind, days in pairs}
+
+
+def _ahead(at: Any, stamp: Stamp) -> str:
+    """When the next contact is planned: today at 14:05, in 5 days (17-Jan-2026)."""
+    if pd.isna(at):
+        return ""
+    soon, local = words.days_after(at, stamp.as_of, stamp.zone), at.tz_convert(stamp.zone)
+    if soon not in ("today", "tomorrow"):
+        return f"{soon} ({words.date(at, stamp.zone)})"
+    return soon if (local.hour, local.minute) == (0, 0) else f"{soon} at {local:%H:%M}"
 
 
 def _text(value: object) -> str:

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipelines.pages import words
+from pipelines.pages.strip import bars, mornings, strip_words
 
 NOTES_FROM, NOTES_TO = "<!--notes-->", "<!--/notes-->"
 FORMS_FROM, FORMS_TO = "<!--forms-->", "<!--/forms-->"
@@ -73,4 +74,8 @@ def _environment() -> Environment:
     )
     environment.filters["count"] = words.count
     environment.filters["label"] = words.label
+    environment.filters["listed"] = words.listed
+    environment.filters["bars"] = bars
+    environment.filters["strip_words"] = strip_words
+    environment.filters["mornings"] = mornings
     return environment

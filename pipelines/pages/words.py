@@ -1,9 +1,12 @@
 """How single facts are written for a clinician: dates as 03-Feb-2026, NHS numbers as 999 000 0018."""
 
 import math
+from collections.abc import Sequence
 from datetime import date as Date
 from datetime import datetime
 from zoneinfo import ZoneInfo
+
+from models.sections import HIGH, LEAVING, NEWLY, POORLY, RISING
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -20,6 +23,15 @@ SEEN_BY = {
     "other": "by other means",
 }
 """How each means of a contact is said after its day."""
+
+SECTIONS = {
+    RISING: "New and rising",
+    HIGH: "Still high",
+    NEWLY: "Newly home or newly referred",
+    LEAVING: "Leaving the list",
+    POORLY: "Poorly observed",
+}
+"""The sections of a list by their key, in the order of reading."""
 
 
 def plain_date(day: Date) -> str:
@@ -49,7 +61,23 @@ def days_before(at: datetime, as_of: datetime, zone: str) -> str:
     """How long before `as_of`, in calendar days of `zone`: today, yesterday, 3 days ago."""
     there = ZoneInfo(zone)
     days = (as_of.astimezone(there).date() - at.astimezone(there).date()).days
+    return ago(days)
+
+
+def days_after(at: datetime, as_of: datetime, zone: str) -> str:
+    """How long after `as_of`, in calendar days of `zone`: today, tomorrow, in 3 days."""
+    there = ZoneInfo(zone)
+    days = (at.astimezone(there).date() - as_of.astimezone(there).date()).days
+    return {0: "today", 1: "tomorrow"}.get(days, f"in {days} days")
+
+
+def ago(days: int) -> str:
     return {0: "today", 1: "yesterday"}.get(days, f"{days} days ago")
+
+
+def listed(words: Sequence[str]) -> str:
+    """As a sentence lists things: a, b and c."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def count(number: float, one: str, many: str | None = None) -> str:

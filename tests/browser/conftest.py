@@ -20,6 +20,7 @@ NAMES = (
     ("Lee", "An"),
     ("O'Dowd", "Máire"),
 )
+LEFT = [501, 502, 503]
 REASONS = (
     "3 unscheduled visits in the last 7 days; usually 1 a month",
     "Home from an emergency stay in hospital 5 days ago",
@@ -45,7 +46,8 @@ def ranked(people: int, teams: tuple[str, ...] = TEAMS) -> pd.DataFrame:
     for team in (teams[0], teams[-1]):
         risks = np.sort(np.exp(rng.uniform(np.log(0.008), np.log(0.6), people)))[::-1]
         rows += [_row(team, rank, risk, TEAMS.index(team)) for rank, risk in enumerate(risks, 1)]
-    return pd.DataFrame(rows)
+    unseen = _row(teams[0], people + 1, 0.02, 0) | {"listed": False, "section": "poorly_observed"}
+    return pd.DataFrame([*rows, unseen | {"held_30d": 1, "readings_30d": 0, "last_seen": pd.NaT}])
 
 
 def _row(team: str, rank: int, risk: float, offset: int) -> dict[str, Any]:
@@ -70,11 +72,97 @@ def _row(team: str, rank: int, risk: float, offset: int) -> dict[str, Any]:
         **{f"reason_{n + 1}": reasons[n] if n < len(reasons) else "" for n in range(3)},
         "age": 61.4 + rank,
         "sex": ("female", "male")[rank % 2],
+        **_beside(rank, risk, change, offset),
     }
 
 
+def _beside(rank: int, risk: float, change: str, offset: int) -> dict[str, Any]:
+    """What a list says beside rank, risk and reasons."""
+    course = {f"risk_{days}d": np.nan if days > 5 + rank % 6 else float(risk * 0.9**days) for days in range(1, 10)}
+    section = ("newly_home" if rank % 5 == 0 else "still_high") if change in ("steady", "falling") else "new_and_rising"
+    seen_since = rank % 3 == 0
+    return course | {
+        "marks": ("seen:9,6,4,2 no_access:5,1", "attended:8 admitted:8 in_hospital:8,7,6 seen:1", "cancelled:3")[
+            rank % 3
+        ],
+        "moved": ("raised by NEWS2, vital signs and pain; eased by planned visits", "hardly moved", "")[rank % 3],
+        "in_hands": "urgent response; hospital at home" if rank % 4 == 2 else "",
+        "held_by": "",
+        "elsewhere_at": pd.Timestamp(AS_OF - timedelta(hours=9)) if seen_since else pd.NaT,
+        "elsewhere_team": "Urgent response, West & Central" if seen_since else "",
+        "elsewhere_by": "face_to_face" if seen_since else "",
+        "next_planned": pd.Timestamp(AS_OF + timedelta(hours=5 + 24 * (rank % 4))) if rank % 4 else pd.NaT,
+        "section": section,
+        "held_30d": 7,
+        "readings_30d": 3,
+    }
+
+
+def happened(frame: pd.DataFrame) -> pd.DataFrame:
+    """Contacts, readings, a stay and all else of 90 days, of everyone in `frame`."""
+    rows = []
+    for person in frame["person_id"].unique():
+        rows += [
+            _fact(person, "contact", ("held", "held", "no_access", "unknown")[n % 4], 3.1 * n + 0.2, medium="telephone")
+            for n in range(29)
+        ]
+        rows += [
+            _fact(person, "reading", "NEWS2 scores", 6.5 * n + 0.4, value=float(n * person % 5), place=1)
+            for n in range(9)
+        ]
+        rows += [_fact(person, "reading", "weights (kg)", 30.0 * n + 9, value=70.0 - n, place=2) for n in range(3)]
+        rows += [
+            _fact(person, "record", "records of new confusion", 2.0),
+            _fact(person, "attendance", "admitted", 40.3),
+        ]
+        rows += [_fact(person, "stay", "emergency", 40.1, ended=33.0), _fact(person, "referral", "12", 60.0)]
+    made = pd.DataFrame(rows).sort_values(["person_id", "happened_at"], kind="stable", ignore_index=True)
+    return made.astype(dict.fromkeys(["happened_at", "ended_at", "known_from"], "datetime64[us, UTC]"))
+
+
+def _fact(person: int, kind: str, what: str, days: float, ended: float | None = None, **more: Any) -> dict[str, Any]:
+    at = pd.Timestamp(AS_OF - timedelta(days=days))
+    usual = {
+        "value": np.nan,
+        "team_id": TEAMS[0],
+        "team": "District nursing, Stevenage North",
+        "medium": None,
+        "place": 0,
+    }
+    until = pd.NaT if ended is None else pd.Timestamp(AS_OF - timedelta(days=ended))
+    moments = {"happened_at": at, "ended_at": until, "known_from": at + pd.Timedelta(hours=3)}
+    return {"person_id": person, "kind": kind, "what": what, **moments} | usual | more
+
+
+def pulled(frame: pd.DataFrame) -> pd.DataFrame:
+    told = (("NEWS2, vital signs and pain", 0.8, 0.2, REASONS[2]), ("Planned visits", -0.1, -0.1, "2 planned visits"))
+    rows = [
+        {"person_id": person, "title": title, "share": now, "share_before": then, "said": said, "said_before": said}
+        for person in frame["person_id"].unique()
+        for title, now, then, said in told
+    ]
+    return pd.DataFrame(rows)
+
+
+def beside(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """What is told beside the lists: three who left the first team's, and everyone's course."""
+    left = pd.DataFrame(
+        {
+            "team_id": TEAMS[0],
+            "person_id": LEFT,
+            "why": ["risk_fell", "in_hospital", "died"],
+            "at": pd.to_datetime([None, "2026-02-02T10:00Z", "2026-02-01T09:00Z"], utc=True),
+            "rank": [40, np.nan, np.nan],
+            "risk": [0.02, np.nan, np.nan],
+            "previous_risk": [0.1, 0.2, 0.2],
+        }
+    )
+    listed = frame[frame["listed"]]
+    return {"happened": happened(listed), "pulled": pulled(listed), "leaving": left}
+
+
 def identities(frame: pd.DataFrame) -> pd.DataFrame:
-    ids = sorted(frame["person_id"].unique())
+    ids = sorted({*frame["person_id"], *LEFT})
     names = [NAMES[n % len(NAMES)] for n, _ in enumerate(ids)]
     return pd.DataFrame(
         {
@@ -122,7 +210,8 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frame = ranked(12)
     note = "Hospital stays are two days late: someone shown here may already be in hospital. Check before you visit."
     folder = tmp_path_factory.mktemp("published") / "lists"
-    publish(frame, identities(frame), teams(), stamp(notes=(note,)), folder, unlisted={"no team named": 70})
+    told = {"unlisted": {"no team named": 70}, "beside": beside(frame)}
+    publish(frame, identities(frame), teams(), stamp(notes=(note,)), folder, **told)
     return folder / "latest"
 
 

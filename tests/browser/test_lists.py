@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-PAGES = ("DN-North/list.html", "DN-South/list.html", "index.html")
+PAGES = ("DN-North/list.html", "DN-South/list.html", "index.html", "DN-North/people")
+"""A folder stands for the first page in it."""
+LISTED, LEFT_OR_UNSEEN = 12, 4
 
 CONTRASTS = """() => {
   const numbers = colour => colour.match(/[\\d.]+/g).map(Number);
@@ -55,7 +57,8 @@ def tab(browser: Any) -> Iterator[Any]:
 
 
 def at(tab: Any, published: Path, page: str) -> Any:
-    tab.goto((published / page).as_uri())
+    path = published / page
+    tab.goto((min(path.iterdir()) if path.is_dir() else path).as_uri())
     return tab
 
 
@@ -73,7 +76,7 @@ def test_the_first_key_skips_to_the_content(tab: Any, published: Path, page: str
 @pytest.mark.parametrize("page", PAGES)
 def test_all_that_can_be_used_is_reached_by_key_and_seen(tab: Any, published: Path, page: str) -> None:
     at(tab, published, page)
-    wanted = tab.locator("a, [tabindex='0']").count()
+    wanted = tab.locator("a, summary, [tabindex='0']").count()
     reached = []
     for _ in range(wanted):
         tab.keyboard.press("Tab")
@@ -97,7 +100,7 @@ def test_no_page_scrolls_sideways(tab: Any, published: Path, page: str, width: i
 def test_on_a_phone_each_person_is_a_card_with_labels(tab: Any, published: Path) -> None:
     tab.set_viewport_size({"width": 320, "height": 800})
     at(tab, published, PAGES[0])
-    assert tab.locator("tr.person").count() == 12
+    assert tab.locator("tr.person").count() == LISTED
     first = tab.locator("tr.person").first
     assert first.evaluate("e => getComputedStyle(e).display") == "grid"
     assert first.locator(".label:visible").all_inner_texts() == [
@@ -117,7 +120,7 @@ def test_on_a_phone_each_person_is_a_card_with_labels(tab: Any, published: Path)
 def test_on_a_tablet_it_is_a_table_with_headings(tab: Any, published: Path) -> None:
     tab.set_viewport_size({"width": 820, "height": 1180})
     at(tab, published, PAGES[0])
-    assert tab.locator("thead th:visible").count() == 5
+    assert tab.locator(".people").first.locator("thead th:visible").count() == 5
     assert tab.locator(".label:visible").count() == 0
     assert tab.locator("tr.person").first.bounding_box()["y"] < 1180
 
@@ -133,7 +136,7 @@ def test_the_policy_lets_nothing_run(browser: Any, published: Path) -> None:
     page = browser.new_page()
     refused: list[str] = []
     page.on("console", lambda message: refused.append(message.text))
-    page.goto((published / PAGES[0]).as_uri())
+    at(page, published, PAGES[0])
     page.evaluate("""() => {
         const script = document.createElement('script');
         script.textContent = 'document.title = "ran"';
@@ -159,12 +162,12 @@ def paper(tab: Any, published: Path, tmp_path: Path) -> Path:
 def test_paper_is_a4_and_rows_are_whole(tab: Any, published: Path, tmp_path: Path) -> None:
     pdf = paper(tab, published, tmp_path).read_bytes()
     boxes = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", pdf)
-    assert 2 <= len(boxes) <= 3
+    assert 3 <= len(boxes) <= 4
     for width, height in boxes:
         assert (round(float(width)), round(float(height))) == (595, 842)
     tab.emulate_media(media="print")
     assert tab.locator("tr.person").first.evaluate("e => getComputedStyle(e).breakInside") == "avoid"
-    assert tab.locator("thead").evaluate("e => getComputedStyle(e).display") == "table-header-group"
+    assert tab.locator("thead").first.evaluate("e => getComputedStyle(e).display") == "table-header-group"
     assert tab.locator("a:visible").count() == 0
 
 
@@ -180,5 +183,79 @@ def test_every_printed_page_says_what_it_is(tab: Any, published: Path, tmp_path:
         assert (
             "District nursing, Stevenage North, 03-Feb-2026 06:00, data to 03-Feb-2026 01:00, model champion 14" in page
         )
-        assert "Why listed" in page
-    assert sum(len(re.findall(r"\bNHS 999 \d{3} \d{4}\b", page)) for page in pages) == 12
+    numbers = sum(len(re.findall(r"\bNHS 999 \d{3} \d{4}\b", page)) for page in pages)
+    assert numbers == LISTED + LEFT_OR_UNSEEN
+
+
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+@pytest.mark.parametrize("width", [1180, 768, 360])
+@pytest.mark.parametrize("page", PAGES)
+def test_axe_finds_nothing(tab: Any, published: Path, page: str, width: int) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed (the dev extra)")
+    tab.set_viewport_size({"width": width, "height": 900})
+    rules = {"runOnly": {"type": "tag", "values": WCAG}}
+    found = axe.Axe().run(at(tab, published, page), options=rules).response
+    assert [(one["id"], node["html"][:120]) for one in found["violations"] for node in one["nodes"]] == []
+    assert len(found["passes"]) > 10
+
+
+def test_the_strip_says_what_it_shows(tab: Any, published: Path) -> None:
+    strip = at(tab, published, PAGES[0]).locator("tr.person .strip").first
+    told = strip.get_attribute("aria-label")
+    assert told.startswith("Risk: ")
+    assert "today 1 in" in told or "today more likely" in told
+    assert strip.locator("rect.latest").count() == 1
+    assert strip.locator("rect.morning, path.gap").count() == 9
+
+
+def test_a_list_leads_to_each_persons_page_and_back(tab: Any, published: Path) -> None:
+    at(tab, published, PAGES[0])
+    row = tab.locator("tr.person").nth(1)
+    name = row.locator(".name").inner_text()
+    row.locator(".name a").focus()
+    tab.keyboard.press("Enter")
+    assert tab.locator("h1").inner_text() == name
+    assert tab.locator("h2").all_inner_texts() == [
+        "Before you use this",
+        "Risk in nine days",
+        "The last nine days",
+        "Why today, and what changed",
+        "Readings against own usual",
+        "Ninety days",
+    ]
+    tab.get_by_role("link", name="Back to the list").click()
+    assert tab.locator("tr.person").count() == LISTED
+
+
+def test_the_parts_of_a_list_are_reached_by_their_names(tab: Any, published: Path) -> None:
+    at(tab, published, PAGES[0])
+    parts = tab.locator("nav.contents a").all_inner_texts()
+    assert parts == [
+        "New and rising",
+        "Still high",
+        "Newly home or newly referred",
+        "Leaving the list",
+        "Poorly observed",
+    ]
+    for part in parts:
+        tab.get_by_role("link", name=part).click()
+        assert tab.evaluate("document.querySelector(':target').innerText").startswith(part)
+
+
+def test_at_twice_the_size_nothing_is_lost(tab: Any, published: Path) -> None:
+    wide = at(tab, published, PAGES[0]).locator("main").inner_text()
+    tab.set_viewport_size({"width": 590, "height": 450})
+    narrow = at(tab, published, PAGES[0]).locator("main").inner_text()
+    assert set(wide.split()) <= set(narrow.split())
+
+
+def test_a_printed_heading_is_never_alone(tab: Any, published: Path, tmp_path: Path) -> None:
+    reader = shutil.which("pdftotext")
+    if reader is None:
+        pytest.skip("no pdftotext on the path: apt-get install poppler-utils")
+    done = subprocess.run([reader, "-layout", paper(tab, published, tmp_path), "-"], capture_output=True, check=True)
+    for page in done.stdout.decode("utf-8").rstrip("\f").split("\f"):
+        last = [line for line in page.splitlines() if line.strip()][-2]
+        assert not re.search(r"No\.\s+Person|highest\.$|by this team$|New and rising|Still high|Newly home", last)

@@ -154,6 +154,8 @@ def test_the_spreadsheet_says_what_the_page_says(tmp_path: Path) -> None:
         "previous_risk": "",
         "days_on_list": "1",
         "last_seen_by": "face to face",
+        "section": "",
+        "in_the_hands_of": "",
     }
     assert (second["last_seen"], second["also_with"]) == ("not seen by this team in 90 days", "South nursing")
     assert second["last_seen_by"] == ""

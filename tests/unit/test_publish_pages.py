@@ -222,10 +222,10 @@ def test_a_feed_is_called_one() -> None:
     ("change", "previous", "days", "said"),
     [
         ("new", float("nan"), 1, "New Why"),
-        ("rising", 0.05, 2, "Up from 1 in 20 On this list 2 days"),
-        ("rising", float("nan"), 2, "Up On this list 2 days"),
-        ("falling", 0.6, 3, "Down from more likely than not On this list 3 days"),
-        ("steady", 0.12, 9, "Same On this list 9 days"),
+        ("rising", 0.05, 2, "Up from 1 in 20 , 2 days on this list"),
+        ("rising", float("nan"), 2, "Up , 2 days on this list"),
+        ("falling", 0.6, 3, "Down from more likely than not , 3 days on this list"),
+        ("steady", 0.12, 9, "Same , 9 days on this list"),
     ],
 )
 def test_change_since_the_last_list(change: str, previous: float, days: float, said: str) -> None:

@@ -1,0 +1,77 @@
+"""What is told beside the lists: a page for each person listed, and who left a list or is poorly observed."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from pipelines.pages import words
+from pipelines.pages.courses import WIDTH, Course, courses
+from pipelines.pages.lists import Board
+from pipelines.pages.others import Other, others
+from pipelines.pages.people import Person
+from pipelines.pages.render import render
+from pipelines.pages.stamp import Stamp
+from pipelines.pages.strip import MARKS
+from pipelines.pages.teams import Team
+
+FOLDER = "people"
+OPEN_FACTS = 20
+"""Contacts shown at once; the earlier ones of the 90 days can be opened."""
+
+
+@dataclass(frozen=True)
+class ToldBeside:
+    """others: by team, who is told of on its page without being listed; courses: by person_id."""
+
+    others: Mapping[str, tuple[Other, ...]] = field(default_factory=dict)
+    courses: Mapping[int, Course] = field(default_factory=dict)
+
+
+def told_beside(
+    ranked: pd.DataFrame, beside: Mapping[str, pd.DataFrame] | None, identities: pd.DataFrame, stamp: Stamp
+) -> ToldBeside:
+    """beside: as `daily.Ranking` and `Run.beside` have it; nothing is told where there is none."""
+    if not beside:
+        return ToldBeside()
+    return ToldBeside(
+        others(ranked, beside["leaving"], identities, stamp), courses(beside["happened"], beside["pulled"], stamp)
+    )
+
+
+def person_pages(team: Team, listed: Iterable[Person], told: ToldBeside, stamp: Stamp) -> dict[int, tuple[str, str]]:
+    """For each person listed whose course is known, where the page lies beside the list, and the page."""
+    return {
+        one.person_id: (page_path(one, team, stamp), person_page(team, one, told.courses[one.person_id], stamp))
+        for one in listed
+        if one.person_id in told.courses
+    }
+
+
+def page_path(person: Person, team: Team, stamp: Stamp) -> str:
+    """Where the page lies beside the team's list: a name that tells nothing of the person and is another each day."""
+    told = f"{person.person_id} {team.team_id} {stamp.as_of.isoformat()}"
+    return f"{FOLDER}/{hashlib.sha256(told.encode()).hexdigest()[:24]}.html"
+
+
+def person_page(team: Team, person: Person, course: Course, stamp: Stamp, board: Board | None = None) -> str:
+    """What was known of a listed person at the cut, and of when each fact was known; on a board, its answers too."""
+    footer = f"{team.name}, {stamp.as_of_words}, data to {stamp.data_words}, model {stamp.model_version}"
+    return render(
+        "person.html",
+        footer=footer,
+        simulated=stamp.simulated,
+        sends=board is not None,
+        board=board or Board(),
+        team=team,
+        ours="these teams" if team.members else "this team",
+        back="" if board else "../list.html",
+        person=person,
+        course=course,
+        stamp=stamp,
+        width=WIDTH,
+        open_facts=OPEN_FACTS,
+        marks=list(MARKS.items()),
+        days=[words.ago(back) for back in range(len(course.days))],
+    )
