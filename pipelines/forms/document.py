@@ -10,8 +10,8 @@ from typing import Any
 import matplotlib
 import typst
 
-from pipelines.forms.wording import NOT_FOR, PURPOSE
-from pipelines.pages import Person, Stamp, Team
+from pipelines.pages import Person, Stamp, Team, words
+from pipelines.pages.lists import parted
 
 TEMPLATE = Path(__file__).with_name("list.typ")
 LAST = (
@@ -45,7 +45,6 @@ def _fonts() -> typst.Fonts:
 
 
 def _told(team: Team, people: Sequence[Person], stamp: Stamp) -> dict[str, Any]:
-    rows = [_row(person, stamp) for person in people]
     return {
         "title": f"{team.name}: list for {stamp.day}",
         "trust": stamp.trust,
@@ -55,12 +54,15 @@ def _told(team: Team, people: Sequence[Person], stamp: Stamp) -> dict[str, Any]:
         "until": stamp.valid_words,
         "simulated": stamp.simulated,
         "notes": list(stamp.notes),
-        "purpose": PURPOSE,
-        "not_for": NOT_FOR,
+        "purpose": words.PURPOSE,
+        "not_for": " ".join(words.NOT_FOR),
         "facts": _facts(team, people, stamp),
         "footer": f"{team.name}, {stamp.as_of_words}, data to {stamp.data_words}, model {stamp.model_version}",
-        "people": rows,
-        "sections": [{"title": f"{len(rows)} listed, highest risk first", "people": rows}],
+        "sections": [
+            {"title": part.title or "Highest risk first", "people": [_row(person, stamp) for person in part.people]}
+            for part in parted(people)
+            if part.people
+        ],
         "last": [*_left_out(team), *LAST],
     }
 
@@ -79,6 +81,8 @@ def _row(person: Person, stamp: Stamp) -> dict[str, Any]:
     born = f"Born {person.born}" if person.born else "Date of birth not held"
     about = born + (f" ({person.age} y)" if person.age else "") + (f", {person.sex}" if person.sex else "")
     also = f"Also with {', '.join(person.also_with)}" if person.also_with else ""
+    hands = f"In the hands of {', '.join(person.in_hands)}" if person.in_hands else ""
+    moved = f"Since yesterday {person.moved}" if person.moved not in ("", "hardly moved") else ""
     days = (
         "" if person.days_on_caseload != person.days_on_caseload else f"On caseload {person.days_on_caseload:.0f} days"
     )
@@ -89,11 +93,12 @@ def _row(person: Person, stamp: Stamp) -> dict[str, Any]:
         "rank": str(person.rank),
         "name": person.name,
         "nhs_number": person.nhs_number or "number not held",
-        "about": [about, also],
+        "about": [about, also, hands],
         "risk": person.risk_in_words.capitalize(),
         "band": person.band,
         "change": [change, running],
         "reasons": list(person.reasons),
+        "moved": [moved],
         "seen": seen.capitalize(),
         "seen_about": [person.last_seen, days],
     }

@@ -9,8 +9,7 @@ from zoneinfo import ZoneInfo
 
 import xlsxwriter
 
-from pipelines.forms.wording import NOT_FOR, PURPOSE
-from pipelines.pages import Person, Stamp, Team
+from pipelines.pages import Person, Stamp, Team, words
 
 SAFE = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False, "in_memory": True}
 """Text stays text, whatever it begins with: nothing in a name or a reason can become a formula or a link."""
@@ -44,6 +43,8 @@ def _columns() -> tuple[_Column, ...]:
         _Column("Last seen by", 14, "text", lambda person, _: person.last_seen_by.replace("_", " ")),
         _Column("Days on caseload", 10, "whole", lambda person, _: _whole(person.days_on_caseload)),
         _Column("Also with", 24, "wrapped", lambda person, _: ", ".join(person.also_with)),
+        _Column("In the hands of", 24, "wrapped", lambda person, _: ", ".join(person.in_hands)),
+        _Column("Section", 16, "wrapped", lambda person, _: person.section_words),
     )
 
 
@@ -138,8 +139,8 @@ def _about(book: Any, team: Team, people: Sequence[Person], stamp: Stamp) -> Non
         ("People on the caseload", f"{team.caseload}"),
         ("Listed", f"{len(people)}"),
         *((f"Not considered: {reason.lower()}", f"{count}") for reason, count in team.excluded if count),
-        ("What this list is for", PURPOSE),
-        ("What it is not", NOT_FOR),
+        ("What this list is for", words.PURPOSE),
+        ("What it is not", " ".join(words.NOT_FOR)),
         *(("Before you use this", sentence) for sentence in (*_warnings(stamp), *stamp.notes)),
     )
     for row, (term, detail) in enumerate(rows):

@@ -117,18 +117,20 @@ def list_page(
         team=team,
         ours="these teams" if team.members else "this team",
         people=people,
-        parted=_parted(people),
+        parted=parted(people),
         others=_beside(others),
         pages=(board.pages if board else pages) or {},
         stamp=stamp,
         files=[(name, FORM_WORDS[name]) for name in files],
+        purpose=words.PURPOSE,
+        not_for=words.NOT_FOR,
         bands=words.BAND_WORDS,
         marks=list(MARKS.items()),
         excluded=[(reason, count) for reason, count in team.excluded if count],
     )
 
 
-def _parted(people: Sequence[Person]) -> list[Part]:
+def parted(people: Sequence[Person]) -> list[Part]:
     """The sections that hold somebody; one without a title where nobody's section is known."""
     if not all(person.section for person in people):
         return [Part("", tuple(people))]

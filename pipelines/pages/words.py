@@ -15,6 +15,16 @@ BANDS = (0.02, 0.05, 0.10, 0.20)
 """Lower bounds of the second to the fifth band of risk."""
 BAND_WORDS = ("below 1 in 50", "1 in 50 or more", "1 in 20 or more", "1 in 10 or more", "1 in 5 or more")
 
+PURPOSE = (
+    "A prompt for your clinical judgement: someone here may be getting worse before it shows. The figures are for one "
+    "thing, an emergency hospital admission within nine days."
+)
+NOT_FOR = (
+    "Not a triage order, and not a reason to cancel or delay anyone’s visit.",
+    "People who are not listed may still be at risk.",
+)
+"""What every form of a list says of what it is for, and of what it is not."""
+
 SEEN_BY = {
     "face_to_face": "face to face",
     "telephone": "by telephone",

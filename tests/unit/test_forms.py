@@ -102,7 +102,7 @@ def test_a_workbook_is_typed_and_nothing_in_it_is_a_formula() -> None:
 def test_a_workbook_can_be_filtered_and_printed() -> None:
     book = load_workbook(io.BytesIO(made("xlsx")))
     sheet = book["List"]
-    assert sheet.auto_filter.ref == f"A5:R{5 + len(PEOPLE)}"
+    assert sheet.auto_filter.ref == f"A5:T{5 + len(PEOPLE)}"
     assert sheet.freeze_panes == "D6"
     assert (sheet.print_title_rows, sheet.page_setup.orientation, sheet.page_setup.paperSize) == (
         "$5:$5",
