@@ -13,11 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.frames import micros
+
 Floats = npt.NDArray[np.float64]
 
 RECENT, AROUND = 13, 1
 """Periods before one that it is held against; periods on either side of the same one a year before."""
-LEAST_RECENT, LEAST_PAST = 6, 12
+LEAST_RECENT, LEAST_PAST = 6, 20
 """Periods that must have a figure before the next is judged; earlier deviations that a limit rests on."""
 NORMAL = 1.4826
 """Median absolute deviation to standard deviation."""
@@ -48,11 +50,14 @@ def judged(values: Floats, noise: Floats, year: int, rate: float, upward: bool =
     in which any figure may raise a false alarm. upward: only rises count.
     """
     deviation, usual = deviations(values, noise, year)
-    sized = np.nan_to_num(np.maximum(deviation, 0) if upward else np.abs(deviation))
-    known = np.isfinite(deviation).any(axis=1)
-    greatest = np.where(known, sized.max(axis=1, initial=0.0), np.nan)
-    limit = np.array([limit_after(greatest[:period], rate) for period in range(len(values))])
-    return Judged(np.maximum(deviation, 0) if upward else deviation, usual, limit)
+    deviation = np.maximum(deviation, 0) if upward else deviation
+    sized, limit = np.abs(deviation), np.full(len(values), np.inf)
+    greatest = np.full(len(values), np.nan)
+    for period in np.flatnonzero(np.isfinite(sized).any(axis=1)):
+        limit[period] = limit_after(greatest[:period], rate)
+        usually = sized[period] <= limit[period]
+        greatest[period] = sized[period][usually].max() if usually.any() else np.nan
+    return Judged(deviation, usual, limit)
 
 
 def deviations(values: Floats, noise: Floats, year: int) -> tuple[Floats, Floats]:
@@ -75,8 +80,8 @@ def _season(values: Floats, period: int, year: int) -> Floats:
     first = period - year - AROUND
     if first < 0:
         return np.full(values.shape[1], np.nan)
-    apart = np.abs(values[first : first + 2 * AROUND + 1] - values[period])
-    return np.fmin.reduce(apart, axis=0)
+    apart: Floats = np.abs(values[first : first + 2 * AROUND + 1] - values[period])
+    return np.asarray(np.fmin.reduce(apart, axis=0))
 
 
 def _median(rows: Floats, least: int) -> Floats:
@@ -92,8 +97,8 @@ def _median(rows: Floats, least: int) -> Floats:
 def limit_after(greatest: Floats, rate: float) -> float:
     """What the next period's greatest deviation passes with the chance `rate`, judging by those of earlier periods.
 
-    A Gumbel distribution by quartiles, which incidents of the past hardly move, averaged over bootstrap samples of
-    the periods, so that a short past makes a wide limit. Infinite with fewer than `LEAST_PAST` periods.
+    greatest: without what was an alarm. A Gumbel distribution by quartiles, which odd periods hardly move, averaged
+    over bootstrap samples of the periods, so that a short past makes a wide limit. Infinite with too few of them.
     """
     past = greatest[np.isfinite(greatest)]
     if len(past) < LEAST_PAST:
@@ -125,7 +130,8 @@ def logs(counts: Floats) -> tuple[Floats, Floats]:
 
 def places(moments: pd.Series, edges: Sequence[datetime]) -> npt.NDArray[np.int64]:
     """In which period each moment lies: 0 after the first edge, up to and with the second, and so on; -1 for none."""
-    found = np.searchsorted(pd.DatetimeIndex(edges), pd.DatetimeIndex(moments), side="left") - 1
+    at = micros(pd.Series(edges, dtype="datetime64[us, UTC]"))
+    found = np.searchsorted(at, micros(moments), side="left") - 1
     return np.where(found < len(edges) - 1, found, -1)
 
 
@@ -136,4 +142,4 @@ def spans(alarms: npt.NDArray[np.bool_]) -> pd.DataFrame:
         periods = np.flatnonzero(alarms[:, figure])
         runs = np.split(periods, np.flatnonzero(np.diff(periods) > 2) + 1)
         found += [(int(figure), int(run[0]), int(run[-1])) for run in runs]
-    return pd.DataFrame(found, columns=["figure", "first", "last"])
+    return pd.DataFrame(np.array(found, np.int64).reshape(-1, 3), columns=["figure", "first", "last"])

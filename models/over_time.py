@@ -70,7 +70,9 @@ def _in_use(rows: pd.DataFrame, people: str, draws: Resampling) -> dict[str, Fig
         return {name: figure for name, figure in observed.items() if name != "ppv"}
     days = admission_days(hits.rename(columns={"listed": listed(EVERYONE)}), {EVERYONE: ""})
     early = lead_time(days, {EVERYONE: ""}, draws)
-    shares = {f"listed_day_{row.days_before}": (row.share, row.low, row.high) for row in early.itertuples()}
+    columns = (early[name].astype(float) for name in ("share", "low", "high"))
+    figures = zip(*columns, strict=True)
+    shares = {f"listed_day_{day}": figure for day, figure in zip(early["days_before"], figures, strict=True)}
     return observed | {"recall": draws.rate(hits["listed"], hits["person_id"])} | shares
 
 

@@ -21,8 +21,14 @@ GONE = 0.1
 """A code at less than this of what was usual has died; one that was at less than this of what it is now is new."""
 LEAST_EXPECTED = 5
 """Records of a code that would have been expected since, before its absence says anything."""
+LEAST_INDEX = 0.001
+"""A stability index below this is none."""
 KEYS = ["source", "table", "column", "code"]
 QUANTILES = (0.5, 0.9, 0.95)
+
+
+Alive = Mapping[tuple[str, str], tuple[int, int]]
+"""Of each source and table, the first period in which it is told of as usual, and the last in which it was to be."""
 
 
 @dataclass(frozen=True)
@@ -43,29 +49,43 @@ class Watched:
         return np.asarray(np.expm1(values) if self.scale == "count" else np.exp(values))
 
 
-def figures(told: Tallies, periods: int, alive: Mapping[str, tuple[int, int]]) -> list[Watched]:
-    """Volumes, delays, empty cells and codes of every source and period.
+def alive(told: Tallies, last: Mapping[str, int]) -> Alive:
+    """When each source tells of each table: from the first period with half of what a period usually brings, so that
+    neither stray earlier rows nor a broken first period are taken for the usual. last: by source."""
+    found = {}
+    for (source, table), rows in told.rows.groupby(["source", "table"]):
+        full = rows[rows["rows"] >= rows["rows"].median() / 2]
+        found[str(source), str(table)] = (int(full["period"].min()), last[str(source)])
+    return found
 
-    alive: of each source, its first whole period and the last in which it was to be heard of.
-    """
-    rows = _wide(told.rows, ["source", "table"], periods, alive)
+
+def whole_from(when: Alive) -> int:
+    """The first period in which every table that is ever told of is."""
+    firsts: dict[str, int] = {}
+    for (_, table), (first, _) in when.items():
+        firsts[table] = min(first, firsts.get(table, first))
+    return max(firsts.values(), default=0)
+
+
+def figures(told: Tallies, periods: int, when: Alive) -> list[Watched]:
+    """Volumes, delays, empty cells and codes of every source, table and period."""
+    rows = _wide(told.rows, ["source", "table"], periods, when)
     return [
         _watched(VOLUME, rows.columns, *logs(rows.to_numpy()), "count"),
-        _delays(told, periods, alive),
-        _empty(told, rows, periods, alive),
-        _codes(told, rows, periods, alive),
+        _delays(told, periods, when),
+        _empty(told, rows, periods, when),
+        _codes(told, rows, periods, when),
     ]
 
 
-def _wide(frame: pd.DataFrame, keys: list[str], periods: int, alive: Mapping[str, tuple[int, int]]) -> pd.DataFrame:
+def _wide(frame: pd.DataFrame, keys: list[str], periods: int, when: Alive) -> pd.DataFrame:
     """Rows by period and keys: 0 where a source that is to be heard of says nothing, NaN outside its time."""
     wide = frame.pivot_table(index="period", columns=keys, values="rows", aggfunc="sum", sort=True, observed=True)
     wide = wide.reindex(range(periods)).fillna(0).astype(float)
-    period = np.arange(periods)
-    for source, (first, last) in alive.items():
-        mine = wide.columns.get_level_values("source") == source
-        wide.loc[(period < first) | (period > last), mine] = np.nan
-    return wide
+    spans = [when.get((column[0], column[1]), (periods, -1)) for column in wide.columns]
+    first, last = np.array(spans, np.int64).reshape(-1, 2).T
+    period = np.arange(periods)[:, None]
+    return wide.where((period >= first) & (period <= last))
 
 
 def _watched(check: str, columns: pd.Index, values: Floats, noise: Floats, scale: str) -> Watched:
@@ -73,33 +93,31 @@ def _watched(check: str, columns: pd.Index, values: Floats, noise: Floats, scale
     return Watched(check, keys, values, np.broadcast_to(noise, values.shape), scale)
 
 
-def _delays(told: Tallies, periods: int, alive: Mapping[str, tuple[int, int]]) -> Watched:
+def _delays(told: Tallies, periods: int, when: Alive) -> Watched:
     """The shares that come later than by when half and nine in ten of a table's records usually have come."""
     parts = []
-    for (source, table), lags in told.lags.groupby(["source", "table"]):
+    for _, lags in told.lags.groupby(["source", "table"]):
         for share in LATE_SHARES:
             hours = quantile(lags, share)
-            late = lags[lags["hours"] > hours]
-            name = f"later than {hours / 24:.1f} days"
-            parts.append(late.assign(source=source, table=table, column=name))
+            parts.append(lags[lags["hours"] > hours].assign(column=f"later than {hours / 24:.1f} days"))
     columns = ["source", "table", "column"]
     if not parts:
         nothing = pd.MultiIndex.from_tuples([], names=columns)
         return _watched(DELAY, nothing, np.empty((periods, 0)), np.empty((periods, 0)), "share")
-    late = _wide(pd.concat(parts), columns, periods, alive)
-    whole = _wide(told.lags, ["source", "table"], periods, alive)
+    late = _wide(pd.concat(parts), columns, periods, when)
+    whole = _wide(told.lags, ["source", "table"], periods, when)
     return _watched(DELAY, late.columns, *angles(late.to_numpy(), _of_whole(whole, late)), "share")
 
 
-def _empty(told: Tallies, rows: pd.DataFrame, periods: int, alive: Mapping[str, tuple[int, int]]) -> Watched:
-    empty = _wide(told.nulls, ["source", "table", "column"], periods, alive)
+def _empty(told: Tallies, rows: pd.DataFrame, periods: int, when: Alive) -> Watched:
+    empty = _wide(told.nulls, ["source", "table", "column"], periods, when)
     return _watched(EMPTY, empty.columns, *angles(empty.to_numpy(), _of_whole(rows, empty)), "share")
 
 
-def _codes(told: Tallies, rows: pd.DataFrame, periods: int, alive: Mapping[str, tuple[int, int]]) -> Watched:
+def _codes(told: Tallies, rows: pd.DataFrame, periods: int, when: Alive) -> Watched:
     """Each code's share of its table's records. A code that rests on few people in every period is left out."""
     people = told.codes.groupby(KEYS)["people"].transform("max")
-    codes = _wide(told.codes[people >= SMALLEST], KEYS, periods, alive)
+    codes = _wide(told.codes[people >= SMALLEST], KEYS, periods, when)
     return _watched(CODES, codes.columns, *angles(codes.to_numpy(), _of_whole(rows, codes)), "share")
 
 
@@ -111,7 +129,7 @@ def _of_whole(whole: pd.DataFrame, parts: pd.DataFrame) -> Floats:
 def features(index: Floats, names: Sequence[str]) -> Watched:
     """The features' stability indices (periods x features)."""
     keys = pd.MultiIndex.from_product([[""], ["features"], names], names=["source", "table", "column"])
-    return _watched(FEATURES, keys, np.log(np.maximum(index, 1e-9)), np.full(index.shape, 0.5), "log")
+    return _watched(FEATURES, keys, np.log(np.maximum(index, LEAST_INDEX)), np.full(index.shape, 0.5), "log")
 
 
 @dataclass(frozen=True)
@@ -149,7 +167,8 @@ def _series(kind: Watched, found: Judged) -> pd.DataFrame:
         deviation=found.deviation.ravel(),
         limit=np.repeat(found.limit, count),
     )
-    return frame[np.isfinite(frame["value"])]
+    known: pd.DataFrame = frame[np.isfinite(frame["value"])]
+    return known
 
 
 def _alarms(kind: Watched, found: Judged) -> pd.DataFrame:

@@ -29,6 +29,7 @@ from pipelines.training import Trained
 if TYPE_CHECKING:
     from pipelines.backfilling import Filled
     from pipelines.backtest import Backtest
+    from pipelines.monitoring import Monitored
     from pipelines.promotion import Decision
     from pipelines.proving import Proof
     from pipelines.replay import Replayed
@@ -233,6 +234,16 @@ def status(config: ServiceConfig, at: datetime) -> "Status":
     from pipelines.status import status as state_at
 
     return state_at(Service(config), days.local_day(config, newest_cut(config, at)), at)
+
+
+def monitor(config: ServiceConfig, now: datetime, tell: Tell, opened: Opened = opened) -> "Monitored":
+    """What has changed in what comes in and what comes of it, looked back on from the newest cut."""
+    from pipelines.monitoring import monitor as look_back
+
+    service = Service(config, opened)
+    root = service.workspace.root
+    with told_plainly(root), alone(root / ".monitor.lock", "monitoring", waits=False):
+        return look_back(service, newest_cut(config, now), tell)
 
 
 def prune_exposures(config: ServiceConfig, now: datetime) -> int:

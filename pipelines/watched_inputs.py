@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 
 from features.errors import NotReadyError
 from features.schema import TABLES
@@ -14,7 +14,7 @@ from features.tallies import Tallies, added, tally
 from features.windows import cut, shift_days
 from models import stability, watching
 from models.drift import places
-from pipelines.building import frame_at
+from pipelines.building import WARM_UP_DAYS, frame_at
 from pipelines.given import given_dataset
 from pipelines.mapping import map_buckets
 from pipelines.service import Service
@@ -22,7 +22,6 @@ from pipelines.store import History
 
 Tell = Callable[[str], None]
 YEAR_DAYS = 365.25
-LEAST_PERIODS = 2
 
 
 @dataclass(frozen=True)
@@ -39,15 +38,27 @@ class Inputs:
 
 def end_of(service: Service, at: datetime) -> datetime:
     """The cut to look back from: the moment's own, or, where no source is a feed, the first after all that came."""
-    config, ledger = service.config, service.history.ledger()
-    if ledger.empty:
+    config = service.config
+    if service.history.ledger().empty:
         message = "Monitoring needs a history; there is none. Run `minusnine ingest` first."
         raise NotReadyError(message)
     if any(source.late_after_hours is not None for source in config.sources.values()):
         return at
-    told = ledger["covers_to"].max().to_pydatetime()
-    last = cut(told.date(), config.cut, config.zone)
-    return min(at, last if last >= told else shift_days(last, 1, config.zone))
+    tables = service.history.read(known_by=at, columns=dict.fromkeys(TABLES, ()))
+    known = [pc.max(table["known_from"]).as_py() for table in tables.values() if table.num_rows]
+    if not known:
+        message = "Monitoring needs something that was known by the moment; nothing was. Name a later day."
+        raise NotReadyError(message)
+    last = cut(max(known).date(), config.cut, config.zone)
+    return min(at, last if last > max(known) else shift_days(last, 1, config.zone))
+
+
+def edges_to(service: Service, as_of: datetime) -> list[datetime]:
+    """Where periods begin and end."""
+    config = service.config.monitoring
+    periods = config.history_days // config.period_days
+    back = range(-periods * config.period_days, 1, config.period_days)
+    return [shift_days(as_of, days, service.config.zone) for days in back]
 
 
 def inputs(service: Service, edges: list[datetime], tell: Tell) -> Inputs:
@@ -56,39 +67,15 @@ def inputs(service: Service, edges: list[datetime], tell: Tell) -> Inputs:
     year = round(YEAR_DAYS / config.period_days)
     tell("counting what came in")
     told = tallies(service, edges)
-    kinds = watching.figures(told, len(edges) - 1, _alive(service, edges))
+    when = watching.alive(told, _last(service, edges))
+    kinds = watching.figures(told, len(edges) - 1, when)
     tell("building features of each period's last day")
-    kinds.append(_features(service, edges, year, tell))
+    kinds.append(_features(service, edges, watching.whole_from(when), year, tell))
     found = watching.judge(kinds, year, config.false_alarms_a_year)
     codes = next(kind for kind in kinds if kind.check == watching.CODES)
     died = found.alarms[(found.alarms["check"] == watching.CODES) & (found.alarms["deviation"] < 0)]
-    together = {int(place): watching.companions(codes, told, alarm) for place, alarm in died.iterrows()}
+    together = {int(str(place)): watching.companions(codes, told, alarm) for place, alarm in died.iterrows()}
     return Inputs(tuple(edges[1:]), told, found, watching.lags(told), together)
-
-
-def edges_to(service: Service, as_of: datetime) -> list[datetime]:
-    """Where periods begin and end, from the first that the history covers."""
-    config, zone = service.config.monitoring, service.config.zone
-    first = _first_known(service.history)
-    back = [-config.period_days * number for number in range(config.history_days // config.period_days + 1)]
-    edges = [moment for days in reversed(back) if (moment := shift_days(as_of, days, zone)) >= first]
-    if len(edges) < LEAST_PERIODS + 1:
-        message = (
-            f"Monitoring needs {LEAST_PERIODS} periods of {config.period_days} days; by this cut the history covers "
-            f"{max(0, len(edges) - 1)}. Wait, or name a later day."
-        )
-        raise NotReadyError(message)
-    return edges
-
-
-def _first_known(history: History) -> datetime:
-    known = history.read(names=("referrals", "observations"), columns={"referrals": (), "observations": ()})
-    firsts = [table["known_from"].to_pandas().min() for table in known.values() if table.num_rows]
-    if not firsts:
-        message = "Monitoring needs a history with referrals or observations; it has none. Ingest extracts first."
-        raise NotReadyError(message)
-    moment: datetime = min(firsts).to_pydatetime()
-    return moment
 
 
 def tallies(service: Service, edges: list[datetime]) -> Tallies:
@@ -106,30 +93,29 @@ def _of_bucket(history: History, sources: dict[int, str], edges: list[datetime],
     return added([tally(part, sources, edges) for part in parts])
 
 
-def _alive(service: Service, edges: list[datetime]) -> dict[str, tuple[int, int]]:
-    """Of each source, its first whole period, and the last in which it was to be heard of: for a feed the latest."""
-    ledger, alive, last = service.history.ledger(), {}, len(edges) - 2
-    for name, mine in ledger.groupby("source"):
-        source = service.config.sources.get(str(name))
-        feed = source is not None and source.late_after_hours is not None
-        until = np.searchsorted(edges, mine["covers_to"].max().to_pydatetime(), side="right") - 2
-        loaded = source is not None and source.known_from == "recorded"
-        first = 0 if loaded else int(np.searchsorted(edges, mine["received_at"].min().to_pydatetime(), side="left"))
-        alive[str(name)] = (first, last if feed else min(last, int(until)))
-    return alive
+def _last(service: Service, edges: list[datetime]) -> dict[str, int]:
+    """Of each source the last period in which it was to be heard of: for a feed the latest, else the last whole one
+    that its extracts tell of."""
+    ledger, latest = service.history.ledger(), len(edges) - 2
+    feeds = {name for name, source in service.config.sources.items() if source.late_after_hours is not None}
+    found = {}
+    for name in ledger["source"].unique():
+        until = ledger.loc[ledger["source"] == name, "covers_to"].max()
+        found[str(name)] = latest if name in feeds else sum(edge <= until for edge in edges) - 2
+    return found
 
 
-def _features(service: Service, edges: list[datetime], year: int, tell: Tell) -> watching.Watched:
-    """The features of each period's last cut; of a task given as tables, of the index rows within the period."""
+def _features(service: Service, edges: list[datetime], first: int, year: int, tell: Tell) -> watching.Watched:
+    """The features of each period's last cut, from the one after which a period is whole; of a task given as tables,
+    those of the index rows within the period."""
     names, ends = list(service.catalogue.contract.names), edges[1:]
     if service.config.task is not None:
         frame = given_dataset(service, service.config.task, tell).frame
-        day = places(frame["as_of"], edges)
-        inside = (day >= 0) & (day < len(ends))
-        frame, day = frame[inside], day[inside]
     else:
+        began = first + WARM_UP_DAYS // service.config.monitoring.period_days
         with service.workers() as over:
-            frame = frame_at(service.history, service.config, service.catalogue, ends, over)
-        day = np.searchsorted(pd.DatetimeIndex(ends), frame["as_of"])
-    names = stability.moving(frame, names, day)
+            frame = frame_at(service.history, service.config, service.catalogue, ends[began:], over)
+    day = places(frame["as_of"], edges)
+    frame, day = frame[day >= 0], day[day >= 0]
+    names = stability.moving(frame, names, day) if len(frame) else []
     return watching.features(stability.instability(frame, names, day, len(ends), year), names)

@@ -89,7 +89,7 @@ def reference(service: Service, bundle: Bundle, shown: pd.DataFrame, tell: Tell)
     lists = pd.concat([shown, held.loc[held["listed"], list(KEYS)]], ignore_index=True)
     held["exposed"] = decay.exposed(held, lists, config.monitoring.exposure_days)
     known = decay.reference(_unexposed(held, config.zone), config.monitoring.false_decay_alarms_a_year, CHANCES)
-    why = f"The days on which the model was judged have fewer than {decay.LEAST_ADMISSIONS} admissions of people not shown."
+    why = f"The days that the model was judged on have fewer than {decay.LEAST_ADMISSIONS} admissions of the unlisted."
     return known, "" if known else why
 
 
