@@ -151,8 +151,8 @@ def versions(
     """Stored rows as versions with both clocks, in the order of person, moment and row; deletions only close what they
     end. Rows that lie in this order, or in a few runs of it, are not sorted again.
 
-    columns: those of the table's own columns to give, all by default. since: only versions that tell of a moment at or
-    after this, of none, or of something that has not ended.
+    columns: those of the table's own columns to give, all by default; `batch`, where it is named. since: only versions
+    that tell of a moment at or after this, of none, or of something that has not ended.
     """
     stored = stored.combine_chunks()
     keys = _keys(table, stored)
@@ -164,6 +164,7 @@ def versions(
         standing &= _chosen(_reaches(table, stored, since), order)
     names = [name for name in (c.name for c in COMMON) if name != "known_to"]
     names += [name for name in table.names if columns is None or name in columns]
+    names += ["batch"] if columns is not None and "batch" in columns else []
     rows = stored.select(names)
     if order is not None or not standing.all():
         rows = rows.take(pa.array(np.flatnonzero(standing) if order is None else order[standing]))

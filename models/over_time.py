@@ -8,14 +8,17 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.table import KEYS
+from models.admissions import admission_days, lead_time
 from models.bundle import Bundle
-from models.listings import SETTLED
+from models.listings import SETTLED, listed
 from models.metrics import auroc, top_of_groups
 from models.ranking import tie_order
 from models.resampling import Resampling, clustered_interval
+from models.subgroups import SMALLEST
 
 WHOLE = "all"
 """The month of the figures of all months together."""
+EVERYONE, SHOWN, UNSHOWN = "everyone", "shown", "not shown"
 PER = 1000
 TOP_SHARE = 0.05
 Figure = tuple[float, float, float]
@@ -37,6 +40,40 @@ def by_month(rows: pd.DataFrame, draws: Resampling) -> pd.DataFrame:
     months = {WHOLE: rows} | {str(name): of for name, of in rows.groupby(rows["day"].str[:7], sort=True)}
     found = [(name, measure, *figure) for name, of in months.items() for measure, figure in _figures(of, draws).items()]
     return pd.DataFrame(found, columns=["month", "measure", "value", "low", "high"])
+
+
+def in_use(rows: pd.DataFrame, periods: pd.Series, draws: Resampling) -> pd.DataFrame:
+    """period (of `WHOLE` or as in `periods`), people (everyone, shown, not shown), measure, value, low, high: what the
+    published lists were worth, of rows whose outcomes are settled. What rests on few people admitted is left out.
+
+    rows: as `by_month` without the truth, with admitted_at, and with exposed (shown on a list not long before).
+    auroc and expected_over_observed of each group of people; of everyone, ppv, recall, and listed_day_1 .. 9, the share
+    of admissions on a list so many days before.
+    """
+    named = {WHOLE: rows} | {str(name): of for name, of in rows.groupby(periods, sort=True)}
+    found = [
+        (name, people, measure, *figure)
+        for name, of in named.items()
+        for people, part in {EVERYONE: of, SHOWN: of[of["exposed"]], UNSHOWN: of[~of["exposed"]]}.items()
+        for measure, figure in _in_use(part, people, draws).items()
+        if not np.isnan(figure[0])
+    ]
+    return pd.DataFrame(found, columns=["period", "people", "measure", "value", "low", "high"])
+
+
+def _in_use(rows: pd.DataFrame, people: str, draws: Resampling) -> dict[str, Figure]:
+    hits = rows[(rows["label"] == 1) & (rows["state"] == "usable")]
+    if hits["person_id"].nunique() < SMALLEST:
+        return {}
+    observed = _observed(rows, rows.drop_duplicates(["person_id", "as_of"]), draws)
+    if people != EVERYONE:
+        return {name: figure for name, figure in observed.items() if name != "ppv"}
+    days = admission_days(hits.rename(columns={"listed": listed(EVERYONE)}), {EVERYONE: ""})
+    early = lead_time(days, {EVERYONE: ""}, draws)
+    columns = (early[name].astype(float) for name in ("share", "low", "high"))
+    figures = zip(*columns, strict=True)
+    shares = {f"listed_day_{day}": figure for day, figure in zip(early["days_before"], figures, strict=True)}
+    return observed | {"recall": draws.rate(hits["listed"], hits["person_id"])} | shares
 
 
 def _figures(rows: pd.DataFrame, draws: Resampling) -> dict[str, Figure]:

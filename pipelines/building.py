@@ -178,6 +178,14 @@ def snapshot(history: History, config: ServiceConfig, catalogue: Catalogue, as_o
     return Snapshot(as_of, frame, _stacked(members), _summed(excluded), _stacked(details), max(known))
 
 
+def frame_at(
+    history: History, config: ServiceConfig, catalogue: Catalogue, cuts: Sequence[datetime], over: Mapper
+) -> pd.DataFrame:
+    """Everyone on a caseload at each of several cuts, with features, from what was known at each."""
+    work = partial(_blocks, history, config, catalogue, max(cuts), {TEST: list(cuts)})
+    return finished([part for part, *_ in map_buckets(over, work, range(history.buckets))], catalogue)
+
+
 def finished(parts: Sequence[Part], catalogue: Catalogue) -> pd.DataFrame:
     """The feature table of all buckets."""
     counts = added([part.counts for part in parts])

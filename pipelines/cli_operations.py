@@ -153,6 +153,27 @@ def status(
     raise SystemExit(found.exit_code)
 
 
+@operations.command()
+def monitor(
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_of: AsOfOption = None,
+    workspace: WorkspaceOption = None,
+    strict: Annotated[bool, typer.Option(help="Exit with 1 where there is any alarm that is news.")] = False,
+) -> None:
+    """Say what has changed in what comes in and in what comes of the lists, held against the service's own past."""
+    loaded = opened(config, workspace)
+    from pipelines import steps
+
+    with telling("Monitoring") as tell:
+        found = steps.monitor(loaded, chosen_cut(loaded, as_of), tell)
+    for one in found.news:
+        warn(f"{one.level} alarm since {one.since}: {one.what} {one.do}")
+    out.print(f"{len(found.news)} alarms" if len(found.news) != 1 else "1 alarm", end=": ")
+    out.print(str(found.page), markup=False, soft_wrap=True)
+    if strict and found.news:
+        raise SystemExit(1)
+
+
 @exposure.command()
 def prune(config: ConfigOption = DEFAULT_CONFIG, workspace: WorkspaceOption = None) -> None:
     """Remove from the exposure log what is older than `exposure.keep_days`, on record."""

@@ -144,6 +144,20 @@ class ExposureConfig(_Section):
     keep_days: PositiveInt | None = None
 
 
+class MonitoringConfig(_Section):
+    """What `minusnine monitor` looks at. period_days: the length of a period. history_days: how far back periods go.
+    exposure_days: how long having been on a list may change what comes of someone. false_alarms_a_year: how many
+    periods of a year in which nothing changes may hold a false alarm about the data; false_decay_alarms_a_year: the
+    chance of a false alarm about the model in such a year.
+    """
+
+    period_days: int = Field(default=7, ge=1, le=91)
+    history_days: int = Field(default=800, ge=90)
+    exposure_days: int = Field(default=14, ge=1)
+    false_alarms_a_year: float = Field(default=1.0, gt=0, le=26)
+    false_decay_alarms_a_year: float = Field(default=0.1, gt=0, lt=1)
+
+
 class EvidenceConfig(_Section):
     """urgent_team_types: national two-digit types of teams that answer a crisis; whom such a team has taken on, the
     teams knew of, and the evidence says what a list is worth without them."""
@@ -199,6 +213,7 @@ class ServiceConfig(_Section):
     exposure: ExposureConfig = ExposureConfig()
     gates: GatesConfig = GatesConfig()
     alerts: AlertsConfig = AlertsConfig()
+    monitoring: MonitoringConfig = MonitoringConfig()
     evidence: EvidenceConfig = EvidenceConfig()
     rules: dict[str, list[RuleTermConfig]] = Field(default_factory=dict)
     simulator: dict[str, Any] = Field(default_factory=dict)

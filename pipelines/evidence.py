@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from models.bundle import Bundle
@@ -55,7 +56,7 @@ def write_evidence(
     folder = service.workspace.evaluation / name
     folder.mkdir(parents=True, exist_ok=True)
     told = facts(judged, bundle, service.config)
-    drawings = {key: _svg(figure) for key, figure in figures(judged).items()}
+    drawings = {key: as_svg(figure) for key, figure in figures(judged).items()}
     files = {f"{key}.csv": getattr(judged, key).to_csv(index=False) for key in TIDY}
     files |= {f"{key}.svg": svg for key, svg in drawings.items()}
     files["tripod-ai.csv"] = tripod(told).to_csv(index=False)
@@ -250,9 +251,11 @@ def _finite(value: float) -> float | None:
     return float(value) if pd.notna(value) else None
 
 
-def _svg(figure: Figure) -> str:
+def as_svg(figure: Figure) -> str:
+    """A drawing as a document; the same drawing gives the same bytes."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    with rc_context({"svg.hashsalt": "minus nine"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pandas as pd
 
-from features.errors import ContractError
+from features.errors import ConfigError, ContractError
 from features.windows import HORIZON_DAYS
 from models.bundle import LIGHTGBM, LOGISTIC, Bundle
 from models.evaluation import Evaluation, evaluate
@@ -70,6 +70,14 @@ def judge(
         traits=traits(service, frame, data.learned),
         against=against,
     )
+
+
+def means_the_same(service: Service, bundle: Bundle) -> bool:
+    """Whether this version of the software still reads the bundle's own catalogue as it was meant."""
+    try:
+        return service.catalogue.contract.fingerprint == bundle.contract.fingerprint
+    except ConfigError:
+        return False
 
 
 def capacities(config: ServiceConfig) -> Capacities:

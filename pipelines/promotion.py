@@ -16,7 +16,7 @@ from models.splits import TEST
 from pipelines import tracking
 from pipelines.building import Dataset
 from pipelines.evidence import Evidence, write_evidence
-from pipelines.judging import judge, judged_rows, refuse_seen, rows_for
+from pipelines.judging import judge, judged_rows, means_the_same, refuse_seen, rows_for
 from pipelines.service import Service
 
 Tell = Callable[[str], None]
@@ -148,17 +148,9 @@ def _scores_of(bundle: Bundle, data: Dataset, service: Service, as_of: datetime,
     frame, _ = judged_rows(data)
     if bundle.contract.fingerprint != service.catalogue.contract.fingerprint:
         theirs = replace(service, own_catalogue=bundle.lineage["catalogue"])
-        if not _means_the_same(theirs, bundle):
+        if not means_the_same(theirs, bundle):
             return None
         tell("building the champion's features")
         own, _ = judged_rows(rows_for(theirs, as_of, tell, parts=(TEST,)))
         frame = frame[list(KEYS)].merge(own, on=list(KEYS), how="left", validate="1:1")
     return bundle.score(frame)[[*KEYS, "score"]].rename(columns={"score": STANDING})
-
-
-def _means_the_same(service: Service, bundle: Bundle) -> bool:
-    """Whether this version of the software still reads the bundle's own catalogue as it was meant."""
-    try:
-        return service.catalogue.contract.fingerprint == bundle.contract.fingerprint
-    except ConfigError:
-        return False

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pipelines.backtest import Backtest
     from pipelines.gates.outcome import Outcome
     from pipelines.gates.report import DayReport
+    from pipelines.monitoring import Monitored
     from pipelines.promotion import Decision
     from pipelines.proving import Proof
     from pipelines.replay import Replayed
@@ -260,6 +261,16 @@ def gate_reports(config: ServiceConfig, first: date, last: date) -> "list[DayRep
     from pipelines.gates import report
 
     return report.reports(Service(config), first, last)
+
+
+def monitor(config: ServiceConfig, now: datetime, tell: Tell, opened: Opened = opened) -> "Monitored":
+    """What has changed in what comes in and what comes of it, looked back on from the newest cut."""
+    from pipelines.monitoring import monitor as look_back
+
+    service = Service(config, opened)
+    root = service.workspace.root
+    with told_plainly(root), alone(root / ".monitor.lock", "monitoring", waits=False):
+        return look_back(service, newest_cut(config, now), tell)
 
 
 def prune_exposures(config: ServiceConfig, now: datetime) -> int:

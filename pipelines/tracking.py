@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 import mlflow
 from mlflow import MlflowClient
 from mlflow.data.pandas_dataset import from_pandas
+from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 
 from features.errors import NotReadyError
@@ -34,9 +36,14 @@ from pipelines.workspace import Workspace
 MODEL = "minus-nine"
 CHAMPION, CHALLENGER = "champion", "challenger"
 TRAINING, BACKTESTS, DECISIONS, DAYS = "training", "backtests", "decisions", "published days"
+MONITORING = "monitoring"
 BEFORE = "stood before"
 """The tag of a version that says which one it took the place of."""
 
+
+EPOCH = date(1970, 1, 1).toordinal()
+MOST_METRICS = 1000
+"""What MLflow takes at once."""
 
 Origin = tuple[Mapping[str, Any], Mapping[str, float]]
 """Of one origin of a backtest: the model's lineage and its figures."""
@@ -227,14 +234,10 @@ def log_day(
 
     A publication (the same name and manifest) is not logged twice. What a run that was killed left of it is closed.
     """
-    client = MlflowClient(tracking_uri(workspace))
-    experiment = client.get_experiment_by_name(DAYS)
-    if experiment is not None:
-        same = f"tags.manifest = '{parameters['manifest_digest']}' and tags.`mlflow.runName` = '{name}'"
-        for standing in client.search_runs([experiment.experiment_id], same):
-            if standing.info.status == "FINISHED":
-                return str(standing.info.run_id)
-            client.set_terminated(standing.info.run_id, "KILLED")
+    same = f"tags.manifest = '{parameters['manifest_digest']}' and tags.`mlflow.runName` = '{name}'"
+    standing = _finished(MlflowClient(tracking_uri(workspace)), DAYS, same)
+    if standing is not None:
+        return standing
     with _run(workspace, DAYS, name) as run, tempfile.TemporaryDirectory(dir=workspace.root) as folder:
         mlflow.set_tag("manifest", parameters["manifest_digest"])
         mlflow.log_params(dict(parameters))
@@ -244,6 +247,42 @@ def log_day(
         ranked.to_parquet(path, index=False)
         mlflow.log_artifact(str(path))
         return str(run.info.run_id)
+
+
+def log_monitoring(
+    workspace: Workspace,
+    name: str,
+    *,
+    parameters: Mapping[str, str],
+    points: Sequence[tuple[str, datetime, float]],
+) -> str:
+    """Log figures over time (metric, end of the period, value), with the days since 1970 as steps. Returns the run's
+    id. The same page (its digest) is not logged twice; what a run that was killed left of it is closed."""
+    client = MlflowClient(tracking_uri(workspace))
+    standing = _finished(client, MONITORING, f"tags.page = '{parameters['digest']}'")
+    if standing is not None:
+        return standing
+    with _run(workspace, MONITORING, name) as run:
+        mlflow.set_tag("page", parameters["digest"])
+        mlflow.log_params(dict(parameters))
+        metrics = [
+            Metric(metric, value, int(end.timestamp() * 1000), end.date().toordinal() - EPOCH)
+            for metric, end, value in points
+            if pd.notna(value)
+        ]
+        for first in range(0, len(metrics), MOST_METRICS):
+            client.log_batch(run.info.run_id, metrics=metrics[first : first + MOST_METRICS])
+        return str(run.info.run_id)
+
+
+def _finished(client: MlflowClient, name: str, wanted: str) -> str | None:
+    """The finished run of an experiment that is wanted, if there is one; what was killed of it is closed."""
+    experiment = client.get_experiment_by_name(name)
+    for standing in client.search_runs([experiment.experiment_id], wanted) if experiment is not None else ():
+        if standing.info.status == "FINISHED":
+            return str(standing.info.run_id)
+        client.set_terminated(standing.info.run_id, "KILLED")
+    return None
 
 
 def _finite(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -68,6 +68,10 @@ class Workspace:
         return self.root / "evaluation"
 
     @property
+    def monitoring(self) -> Path:
+        return self.root / "monitoring"
+
+    @property
     def mlflow(self) -> Path:
         return self.root / "mlflow"
 

@@ -10,18 +10,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from features.labels import label
 from features.table import KEYS
 from models.bundle import load
 from models.over_time import beside, by_month
 from models.resampling import Resampling
 from models.splits import TEST
 from pipelines import steps, tracking
-from pipelines.building import Dataset, matured_outcomes
+from pipelines.building import Dataset
 from pipelines.config import ServiceConfig
 from pipelines.judging import rows_for
+from pipelines.outcomes import ranked_days
 from pipelines.proving import true_admissions, truth
-from pipelines.runs import published
 from pipelines.service import Service
 from pipelines.training import fitted
 from pipelines.worlds import is_played, make_ready, play_on
@@ -32,7 +31,6 @@ START, NOBODY, TEAMS = "start", "nobody acts", "teams act"
 ARMS = (NOBODY, TEAMS)
 CHAMPION = "champion"
 RISKS = {name: name for name in ("p9", "p9_untreated")}
-RANKED = [*KEYS, "team_id", "risk", "listed"]
 BUCKETS = 2
 """Person partitions: a few thousand places need no more."""
 DRAWS = Resampling()
@@ -132,24 +130,12 @@ def judged(plan: Plan, tell: Tell) -> Year:
 def shown(arm: Arm) -> pd.DataFrame:
     """Everyone ranked on every morning, with what came of it as known on the last one, and the truth: as `by_month`
     takes it."""
-    service, config = arm.service, arm.config
-    kept = published(service.workspace)
-    rows = pd.concat([run.ranked()[RANKED].assign(day=run.day) for run in kept], ignore_index=True)
-    known = matured_outcomes(service.history, config, arm.as_of)
-    index = rows[list(KEYS)].drop_duplicates(ignore_index=True)
-    labels = label(
-        index,
-        known.spells,
-        known.deaths,
-        known.merges,
-        matured_at=arm.as_of,
-        lag_days=known.lag_days,
-        zone=config.zone,
-    )
+    service = arm.service
+    rows = ranked_days(service, arm.as_of)
     admitted = true_admissions(service).assign(admitted=True)
     true = truth(service, RISKS).merge(admitted, on=list(KEYS), how="left")
     true["admitted"] = true["admitted"].eq(True)
-    return rows.merge(labels[[*KEYS, "label", "state"]], on=list(KEYS)).merge(true, on=list(KEYS), how="left")
+    return rows.merge(true, on=list(KEYS), how="left")
 
 
 def retrained(arms: dict[str, Arm], days: int, tell: Tell) -> pd.DataFrame:

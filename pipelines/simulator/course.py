@@ -163,6 +163,8 @@ def make_day(terms: CourseTerms, number: int, when: date, shock: float) -> Day:
     """`shock`: how much more there is of an epidemic's illnesses on the day, 0 for none."""
     own = [winter(when, one.season) * (1 + shock * one.shock) for one in terms.illnesses.values()]
     factor = winter(when, terms.emergency.winter) * terms.emergency.weekday[when.weekday()]
+    drift = terms.emergency.drift
+    factor *= drift.factor if drift.since is not None and when >= drift.since else 1.0
     return Day(number, when, np.array(own), factor, shock)
 
 

@@ -1,5 +1,6 @@
 """What the simulated world is made of, as `configs/worlds/parameters.yaml` gives it: units and sources stand there."""
 
+from datetime import date
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
@@ -71,6 +72,13 @@ class Condition(Section):
     absent: Factor = Field(alias="without")
 
 
+class Drift(Section):
+    """From a date on the emergency hazard is `factor` times what it was, and nothing that is recorded says so."""
+
+    since: date | None = None
+    factor: PositiveFloat = 1.0
+
+
 class EmergencyTerms(Section):
     frailty: float
     conditions: float
@@ -78,6 +86,7 @@ class EmergencyTerms(Section):
     age: float
     winter: Rate
     weekday: Annotated[list[PositiveFloat], Field(min_length=7, max_length=7)]
+    drift: Drift = Drift()
 
 
 class HospitalTerms(Section):
