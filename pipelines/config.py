@@ -103,6 +103,14 @@ class ExposureConfig(_Section):
     keep_days: PositiveInt | None = None
 
 
+class DatabasesConfig(_Section):
+    """Where Prefect (`postgresql+asyncpg://...`) and MLflow (`postgresql+psycopg://...`) keep their records; by default
+    SQLite in the workspace. $NAME in them comes from the environment: a password need not stand in a file."""
+
+    prefect: str = ""
+    mlflow: str = ""
+
+
 class EvidenceConfig(_Section):
     """urgent_team_types: national two-digit types of teams that answer a crisis; whom such a team has taken on, the
     teams knew of, and the evidence says what a list is worth without them."""
@@ -155,6 +163,7 @@ class ServiceConfig(_Section):
     promotion: GateConfig = GateConfig()
     lists: ListsConfig = ListsConfig()
     exposure: ExposureConfig = ExposureConfig()
+    databases: DatabasesConfig = DatabasesConfig()
     evidence: EvidenceConfig = EvidenceConfig()
     rules: dict[str, list[RuleTermConfig]] = Field(default_factory=dict)
     simulator: dict[str, Any] = Field(default_factory=dict)
