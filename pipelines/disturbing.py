@@ -117,7 +117,7 @@ def kill_run(up: Running, workspace: Path) -> None:
 
 def _opened(pid: int) -> set[str]:
     try:
-        return {os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()}
+        return {str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()}
     except OSError:
         return set()
 

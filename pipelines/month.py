@@ -151,7 +151,7 @@ def by_hand(deployments: Path, path: Path) -> Path:
 
 
 class Scheduler:
-    """The scheduler for as long as the month lasts; what ends in between is started again, as a service manager does."""
+    """The scheduler for as long as the month lasts. What ends meanwhile is started again, as a service manager does."""
 
     def __init__(self, served: Served, tell: Tell) -> None:
         self.served, self.tell, self._up = served, tell, ExitStack()
