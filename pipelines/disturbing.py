@@ -5,8 +5,7 @@ import resource
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from datetime import time as clock
@@ -85,33 +84,32 @@ def deliver(arrivals: list[Arrival], now: datetime) -> None:
         aside.rename(one.place)
 
 
-@contextmanager
-def disturbed(up: Running, fault: Fault) -> Iterator[None]:
-    """The scheduler, while its disk is full, or with its worker gone; for any other fault as it is."""
-    if fault is Fault.WORKER:
-        os.kill(up.worker.pid, signal.SIGKILL)
-        up.worker.wait()
-    before = resource.prlimit(up.worker.pid, resource.RLIMIT_FSIZE) if fault is Fault.FULL else None
-    if before is not None:
-        resource.prlimit(up.worker.pid, resource.RLIMIT_FSIZE, (4096, before[1]))
-    try:
-        yield
-    finally:
-        if before is not None:
-            resource.prlimit(up.worker.pid, resource.RLIMIT_FSIZE, before)
+def kill_worker(up: Running) -> None:
+    os.kill(up.worker.pid, signal.SIGKILL)
+    up.worker.wait()
 
 
 def kill_run(up: Running, workspace: Path) -> None:
     """Kill the process that is at a daily run, as soon as there is one."""
+    os.kill(at_work(up, workspace), signal.SIGKILL)
+
+
+def fill_disk(up: Running, workspace: Path) -> None:
+    """As on a full disk: the process that is at a daily run can write no file any more."""
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.prlimit(at_work(up, workspace), resource.RLIMIT_FSIZE, (0, most))
+
+
+def at_work(up: Running, workspace: Path) -> int:
+    """The process that is at a daily run; WorkersError where there comes none."""
     lock = str((workspace / ".run.lock").resolve())
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         for pid in descendants(up.worker.pid):
             if lock in _opened(pid):
-                os.kill(pid, signal.SIGKILL)
-                return
+                return pid
         time.sleep(0.01)
-    message = f"A run must be at work within {PATIENCE:.0f} seconds to be killed; none was. Look at the worker's log."
+    message = f"A run must be at work within {PATIENCE:.0f} seconds; none was. Look at the worker's log."
     raise WorkersError(message)
 
 

@@ -19,7 +19,7 @@ import yaml
 from pipelines import disturbing, steps
 from pipelines.config import ServiceConfig, load_config
 from pipelines.disturbing import Arrival, Fault
-from pipelines.serving import Running, Served, running
+from pipelines.serving import Running, Served, free_port, running
 
 Tell = Callable[[str], None]
 TRIES = (time(6, 10), time(6, 30), time(6, 50))
@@ -49,7 +49,6 @@ class Plan:
     last: date = date(2026, 3, 31)
     days: int = 31
     places: int = 1000
-    port: int = 4210
     faults: Mapping[int, Fault] = field(default_factory=lambda: MONTH)
 
     @property
@@ -122,7 +121,7 @@ def prepared(plan: Plan, tell: Tell) -> tuple[Served, list[Arrival]]:
     steps.train(config, eve, tell)
     quick = {"PREFECT_WORKER_QUERY_SECONDS": "1"}
     deployments = by_hand(plan.deployments, plan.folder / "prefect.yaml")
-    return Served(plan.folder / "service.yaml", config, deployments, port=plan.port, settings=quick), arrivals
+    return Served(plan.folder / "service.yaml", config, deployments, port=free_port(), settings=quick), arrivals
 
 
 def configured(plan: Plan) -> ServiceConfig:
@@ -193,14 +192,17 @@ def morning(scheduler: Scheduler, fault: Fault, day: date, arrivals: list[Arriva
 def tried(scheduler: Scheduler, fault: Fault, number: int, as_of: datetime, at: datetime) -> list[Try]:
     """One try, or two at once, with what happens to it."""
     lasting = 2 if fault is Fault.FULL else 1
-    fault = fault if number < lasting else Fault.NONE
-    with disturbing.disturbed(scheduler.up, fault):
-        begun = [scheduler.begin(as_of, at) for _ in range(2 if fault is Fault.TWICE else 1)]
-        if fault is Fault.WORKER:
-            scheduler.restart()
-        if fault is Fault.KILLED:
-            disturbing.kill_run(scheduler.up, scheduler.served.service.workspace)
-        ended = [disturbing.ended(scheduler.up, run) for run in begun]
+    fault, workspace = fault if number < lasting else Fault.NONE, scheduler.served.service.workspace
+    if fault is Fault.WORKER:
+        disturbing.kill_worker(scheduler.up)
+    begun = [scheduler.begin(as_of, at) for _ in range(2 if fault is Fault.TWICE else 1)]
+    if fault is Fault.WORKER:
+        scheduler.restart()
+    if fault is Fault.KILLED:
+        disturbing.kill_run(scheduler.up, workspace)
+    if fault is Fault.FULL:
+        disturbing.fill_disk(scheduler.up, workspace)
+    ended = [disturbing.ended(scheduler.up, run) for run in begun]
     lists = steps.status(scheduler.served.service, at).state
     return [Try(at, *one, lists) for one in ended]
 

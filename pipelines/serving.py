@@ -2,6 +2,7 @@
 and ended together. They are processes of Prefect's command line; their state is in the workspace.
 """
 
+import ctypes
 import json
 import os
 import signal
@@ -29,6 +30,7 @@ SETTING = "databases.prefect"
 DATABASE = "PREFECT_API_DATABASE_CONNECTION_URL"
 AT_ONCE = 2
 """Runs that the worker starts beside each other: a training must not keep the morning's lists waiting."""
+PR_SET_PDEATHSIG = 1
 START, STOP, LOOK = 180.0, 30.0, 2.0
 """Seconds: what may take how long to answer, or to end before it is killed, and how often one looks."""
 QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1", "PREFECT_CLI_COLORS": "false"}
@@ -168,11 +170,24 @@ def _process(
             stdout=log,
             stderr=log,
             start_new_session=True,
+            preexec_fn=_end_with_parent,
         )
     try:
         yield process
     finally:
         _end(process)
+
+
+def _end_with_parent() -> None:
+    """Linux asks this process to end as soon as the one that started it is gone, however it went."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that nothing listens at now."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
 
 
 def _log(served: Served, name: str) -> Path:
