@@ -51,11 +51,12 @@ def require(url: str, setting: str) -> None:
     """StorageError where the server at a filled address does not take a connection now. SQLite is taken as it is."""
     if url.startswith("sqlite"):
         return
-    made = make_url(url)
-    if made.get_driver_name() == "asyncpg":  # the same server, asked by a driver that waits for the answer
-        url = made.set(drivername="postgresql+psycopg", query={}).render_as_string(hide_password=False)
+    asked = engine(url, setting)
+    if asked.url.get_driver_name() == "asyncpg":  # the same server, asked by a driver that waits for the answer
+        same = asked.url.set(drivername="postgresql+psycopg", query={})
+        asked = engine(same.render_as_string(hide_password=False), setting)
     try:
-        engine(url, setting).connect().close()
+        asked.connect().close()
     except SQLAlchemyError as error:
         message = (
             f"The database that {setting} names must answer; {found(error)}. See to it, or to its address, and run "

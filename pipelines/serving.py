@@ -30,10 +30,13 @@ SETTING = "databases.prefect"
 DATABASE = "PREFECT_API_DATABASE_CONNECTION_URL"
 AT_ONCE = 2
 """Runs that the worker starts beside each other: a training must not keep the morning's lists waiting."""
+PAUSES, BUSY = (1, 2, 4, 8, 16), 503
 PR_SET_PDEATHSIG = 1
 START, STOP, LOOK = 180.0, 30.0, 2.0
 """Seconds: what may take how long to answer, or to end before it is killed, and how often one looks."""
 QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1", "PREFECT_CLI_COLORS": "false"}
+PATIENT = {"PREFECT_SERVER_DATABASE_TIMEOUT": "60", "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60"}
+"""Seconds for which Prefect's server waits for its database: a busy machine is no reason to lose a run."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Served:
             "NO_PROXY": ",".join(filter(None, (os.environ.get("NO_PROXY"), self.host))),
         }
         inherited = {name: value for name, value in os.environ.items() if name != DATABASE}
-        return {"PREFECT_LOGGING_LEVEL": "WARNING", **inherited, **QUIET, **self.settings, **named}
+        return {"PREFECT_LOGGING_LEVEL": "WARNING", **PATIENT, **inherited, **QUIET, **self.settings, **named}
 
     def database(self) -> dict[str, str]:
         """What tells the server of its database, where it is not a file; StorageError where that does not answer."""
@@ -86,8 +89,23 @@ class Running:
     worker: "subprocess.Popen[bytes]"
 
     def ask(self, path: str, given: Mapping[str, Any] | None = None) -> Any:
-        """What Prefect's API answers to a GET, or to a POST of what is given; OSError where it does not."""
+        """What Prefect's API answers to a GET, or to a POST of what is given; OSError where it does not. A busy server
+        is asked again, as Prefect's own clients do."""
+        for pause in PAUSES:
+            try:
+                return asked(f"{self.served.page}/api{path}", given)
+            except urllib.error.HTTPError as error:
+                if error.code != BUSY:
+                    raise
+            time.sleep(pause)
         return asked(f"{self.served.page}/api{path}", given)
+
+    def answers(self, path: str) -> bool:
+        try:
+            asked(f"{self.served.page}/api{path}")
+        except OSError:
+            return False
+        return True
 
     def watch(self, tell: Tell) -> None:
         """Returns never: WorkersError where one of the two ends. A database that is lost, and back, is told."""
@@ -95,7 +113,7 @@ class Running:
         while True:
             for name, process in (("server", self.server), ("worker", self.worker)):
                 _refuse_ended(self.served, name, process)
-            if ready != (ready := _answers(self, "/ready")):
+            if ready != (ready := self.answers("/ready")):
                 tell("Prefect's database is back." if ready else "Prefect's server does not reach its database.")
             time.sleep(LOOK)
 
@@ -130,14 +148,6 @@ def asked(url: str, given: Mapping[str, Any] | None = None) -> Any:
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=20) as answer:
         return json.loads(answer.read())
-
-
-def _answers(up: Running, path: str) -> bool:
-    try:
-        up.ask(path)
-    except OSError:
-        return False
-    return True
 
 
 def _place(served: Served) -> list[str]:

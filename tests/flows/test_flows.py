@@ -8,7 +8,7 @@ from datetime import timedelta
 import pandas as pd
 import pytest
 
-from features.errors import StaleFeedError
+from features.errors import NotReadyError, RemoteError, StaleFeedError
 from pipelines import steps
 
 
@@ -66,6 +66,52 @@ def test_a_late_feed_makes_no_list_and_marks_the_one_that_stands(flows, given, c
     for page in (lists / "latest").rglob("*.html"):
         assert "could not be made" in page.read_text(encoding="utf-8")
     assert not (lists / late.date().isoformat()).exists()
+
+
+def test_retraining_registers_a_challenger_and_only_the_promotion_that_somebody_asks_for_puts_it_to_the_gate(
+    flows, given, copied, small_config
+):
+    from pipelines import tracking
+    from pipelines.service import Service
+
+    def stand():
+        found = (
+            tracking.holder(Service(copied).workspace, alias) for alias in (tracking.CHAMPION, tracking.CHALLENGER)
+        )
+        return [one and one.version for one in found]
+
+    before = stand()
+    trained = flows.retrain(**given)
+    assert trained.decision is None
+    assert stand() == [before[0], trained.version]
+    decision = flows.promote(by="A. Lead", **given)
+    assert decision.promoted
+    assert stand() == [trained.version, None]
+
+
+def test_retraining_makes_no_first_champion(trained, tmp_path):
+    none = trained.model_copy(update={"workspace": tmp_path / "workspace"})
+    with pytest.raises(NotReadyError, match="Run `minusnine train` for the first"):
+        steps.retrain(none, steps.as_of_day(none, steps.simulated_last_day(none)), quiet)
+
+
+def test_what_nobody_foresaw_is_told_by_kind_and_place_and_prefect_keeps_nothing_of_it(flows, prefect_home, caplog):
+    from prefect import flow
+
+    def failing():
+        message = "could not convert '999 000 0018' to a date"
+        raise ValueError(message)
+
+    @flow(name="failing", persist_result=False)
+    def fails():
+        flows._task(failing)()
+
+    with pytest.raises(RemoteError, match=r"^ValueError in test_flows.py:\d+$"):
+        fails()
+    kept = [path for path in prefect_home.rglob("*") if path.is_file()]
+    assert any(b"ValueError in test_flows.py" in path.read_bytes() for path in kept)
+    assert not any(b"999 000 0018" in path.read_bytes() for path in kept)
+    assert "999 000 0018" not in caplog.text
 
 
 def test_the_evaluate_flow_writes_the_evidence(flows, given, copied):
