@@ -44,7 +44,8 @@ RETRY_DELAYS: list[float] = [5, 30]
 
 
 def unquoted(step: Callable[P, R]) -> Callable[P, R]:
-    """`step`, whose unforeseen errors say what failed and where, and nothing of what they quote: Prefect keeps them."""
+    """`step`, whose errors bring no other along, and whose unforeseen ones say what failed and where, and nothing of
+    what they quote: Prefect keeps the words of all of them."""
 
     @wraps(step)
     def told(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -52,7 +53,7 @@ def unquoted(step: Callable[P, R]) -> Callable[P, R]:
             return step(*args, **kwargs)
         except Exception as error:
             if isinstance(error, MinusNineError | RemoteError) or storage_fault(error):
-                raise
+                raise error from None
             raise RemoteError(place_of(error)) from None
 
     return told

@@ -27,6 +27,7 @@ from pipelines.service import Service
 Tell = Callable[[str], None]
 POOL = "minus-nine"
 SETTING = "databases.prefect"
+EVERYWHERE = "0.0.0.0"
 DATABASE = "PREFECT_API_DATABASE_CONNECTION_URL"
 AT_ONCE = 2
 """Runs that the worker starts beside each other: a training must not keep the morning's lists waiting."""
@@ -53,7 +54,8 @@ class Served:
 
     @property
     def page(self) -> str:
-        return f"http://{self.host}:{self.port}"
+        """Where this machine finds Prefect's pages, on whichever of its addresses they are heard."""
+        return f"http://{'127.0.0.1' if self.host == EVERYWHERE else self.host}:{self.port}"
 
     @property
     def folder(self) -> Path:
@@ -67,7 +69,7 @@ class Served:
             "MINUSNINE_HOME": str(Path.cwd()),
             "PREFECT_HOME": str(self.folder),
             "PREFECT_API_URL": f"{self.page}/api",
-            "NO_PROXY": ",".join(filter(None, (os.environ.get("NO_PROXY"), self.host))),
+            "NO_PROXY": ",".join(filter(None, (os.environ.get("NO_PROXY"), "127.0.0.1", self.host))),
         }
         inherited = {name: value for name, value in os.environ.items() if name != DATABASE}
         return {"PREFECT_LOGGING_LEVEL": "WARNING", **PATIENT, **inherited, **QUIET, **self.settings, **named}

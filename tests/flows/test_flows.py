@@ -2,13 +2,14 @@
 
 import json
 import re
+import time
 import warnings
 from datetime import timedelta
 
 import pandas as pd
 import pytest
 
-from features.errors import NotReadyError, RemoteError, StaleFeedError
+from features.errors import NotReadyError, RemoteError, SourceError, StaleFeedError
 from pipelines import steps
 
 
@@ -95,23 +96,40 @@ def test_retraining_makes_no_first_champion(trained, tmp_path):
         steps.retrain(none, steps.as_of_day(none, steps.simulated_last_day(none)), quiet)
 
 
-def test_what_nobody_foresaw_is_told_by_kind_and_place_and_prefect_keeps_nothing_of_it(flows, prefect_home, caplog):
+NUMBER = "999 000 0018"
+
+
+def unforeseen():
+    message = f"could not convert '{NUMBER}' to a date"
+    raise ValueError(message)
+
+
+def foreseen():
+    try:
+        unforeseen()
+    except ValueError as error:
+        message = "The extract must hold dates; it does not."
+        raise SourceError(message) from error
+
+
+@pytest.mark.parametrize(
+    ("step", "kind", "said"),
+    [(unforeseen, RemoteError, r"ValueError in test_flows.py:\d+"), (foreseen, SourceError, "must hold dates")],
+)
+def test_prefect_keeps_nothing_of_what_an_error_quotes(flows, prefect_home, caplog, step, kind, said):
     from prefect import flow
 
+    @flow(name=step.__name__, persist_result=False)
     def failing():
-        message = "could not convert '999 000 0018' to a date"
-        raise ValueError(message)
+        flows._task(step)()
 
-    @flow(name="failing", persist_result=False)
-    def fails():
-        flows._task(failing)()
-
-    with pytest.raises(RemoteError, match=r"^ValueError in test_flows.py:\d+$"):
-        fails()
-    kept = [path for path in prefect_home.rglob("*") if path.is_file()]
-    assert any(b"ValueError in test_flows.py" in path.read_bytes() for path in kept)
-    assert not any(b"999 000 0018" in path.read_bytes() for path in kept)
-    assert "999 000 0018" not in caplog.text
+    with pytest.raises(kind, match=said):
+        failing()
+    time.sleep(3)  # logs are sent every other second
+    kept = [path.read_bytes() for path in prefect_home.rglob("*") if path.is_file()]
+    assert any(re.search(said.encode(), content) for content in kept)
+    assert not any(NUMBER.encode() in content for content in kept)
+    assert NUMBER not in caplog.text
 
 
 def test_the_evaluate_flow_writes_the_evidence(flows, given, copied):

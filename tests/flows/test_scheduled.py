@@ -25,6 +25,7 @@ from pipelines.month import DEPLOYMENT, Plan, Scheduler, by_hand, morning, prepa
 from pipelines.service import Service
 from pipelines.serving import asked, descendants, free_port, running
 
+pytestmark = pytest.mark.timeout(900)
 CONFIGS = Path(__file__).parents[2] / "configs"
 LAST = date(2026, 3, 31)
 FAULTS = {1: Fault.TWICE, 2: Fault.KILLED, 3: Fault.CORRUPT}
@@ -89,35 +90,52 @@ def serving(trust, tmp_path_factory):
     raw["deployments"][0]["schedules"] = [{"interval": 10}]
     raw["deployments"][0]["parameters"] |= {"as_of": "2026-03-30T06:00:00+01:00"}
     path.write_text(yaml.safe_dump(raw), encoding="utf-8")
-    port = free_port()
+    port, log = free_port(), path.with_name("log")
     words = ["serve", "--config", served.config, "--port", port, "--deployments", path]
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from pipelines.cli import main; main()", *map(str, words)],
-        env=os.environ | {"PREFECT_WORKER_QUERY_SECONDS": "1", "PYTHONWARNINGS": "ignore"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    yield process, f"http://127.0.0.1:{port}/api"
+    with log.open("w") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from pipelines.cli import main; main()", *map(str, words)],
+            env=os.environ | {"PREFECT_WORKER_QUERY_SECONDS": "1", "PYTHONWARNINGS": "ignore"},
+            stdout=said,
+            stderr=said,
+        )
+    yield process, f"http://127.0.0.1:{port}/api", log
     process.kill()
     process.wait()
-    process.stdout.close()
 
 
-def test_a_scheduled_run_appears_and_completes_and_the_scheduler_ends_cleanly(trust, serving):
+def completed(api):
+    """The runs that a schedule made and that completed, the newest first."""
+    wanted = {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}, "sort": "END_TIME_DESC", "limit": 50}
+    return [run for run in asked(f"{api}/flow_runs/filter", wanted) if run["auto_scheduled"]]
+
+
+def test_a_scheduled_run_appears_and_completes(trust, serving):
     """Nothing else catches a scheduler that silently creates no runs, as Prefect's does with SQLAlchemy 2.1."""
     _, served, _ = trust
-    process, api = serving
-    completed = {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}, "sort": "END_TIME_DESC", "limit": 50}
-    last = within(240, lambda: [run for run in asked(f"{api}/flow_runs/filter", completed) if run["auto_scheduled"]])
-    assert last[0]["deployment_id"] == asked(f"{api}/deployments/name/{DEPLOYMENT}")["id"]
+    _, api, log = serving
+    first = within(240, lambda: completed(api))[0]
+    assert first["deployment_id"] == asked(f"{api}/deployments/name/{DEPLOYMENT}")["id"]
     assert (served.service.workspace / "lists" / "2026-03-30" / "run.json").is_file()
+    assert f"Prefect's pages: {api.removesuffix('/api')}" in log.read_text()
+
+
+def test_schedules_go_on_when_their_database_was_lost_and_is_back(serving, database):
+    _, api, log = serving
+    database.lose()
+    within(120, lambda: "does not reach its database" in log.read_text())
+    database.start()
+    within(120, lambda: "database is back" in log.read_text())
+    last = completed(api)[0]["end_time"]
+    within(240, lambda: completed(api)[0]["end_time"] > last)
+
+
+def test_the_scheduler_ends_cleanly_when_it_is_told_to(serving):
+    process, _, log = serving
     family = descendants(process.pid)
     assert len(family) >= 2
     process.send_signal(signal.SIGTERM)
-    said, _ = process.communicate(timeout=90)
-    assert process.returncode == 0, said
-    assert f"Prefect's pages: {api.removesuffix('/api')}" in said
+    assert process.wait(120) == 0, log.read_text()
     assert not any(Path(f"/proc/{pid}").exists() for pid in family)
 
 
