@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 export PYTHONDONTWRITEBYTECODE :=
 export DO_NOT_TRACK := 1
 
-.PHONY: setup demo test quick lint docs lock picture clean
+.PHONY: setup demo serve test quick lint docs lock picture clean
 
 setup: $(READY)
 
@@ -23,6 +23,10 @@ $(READY): requirements.lock pyproject.toml
 # A simulated trust, from its extracts to today's ranked lists.
 demo: setup
 	$(BIN)/minusnine demo
+
+# The schedules of configs/prefect.yaml on this machine, until Ctrl-C.
+serve: setup
+	$(BIN)/minusnine serve
 
 # Every test; those that need a browser or the real data skip with a reason where there is none.
 test: setup

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from features.errors import ConfigError, MinusNineError, place_of
-from pipelines.cli_operations import operations
+from pipelines.cli_operations import DEPLOYMENTS, operations
 from pipelines.console import (
     DEFAULT_CONFIG,
     LOG_VARIABLE,
@@ -19,6 +19,7 @@ from pipelines.console import (
     WorkspaceOption,
     chosen_cut,
     complain,
+    day_of,
     now,
     opened,
     out,
@@ -268,6 +269,27 @@ def play_year(
             f"{row.model}, judged where {row.arm}: {row.measure} {row.value:.4g} ({row.low:.4g} to {row.high:.4g})"
         )
     out.print(f"Tables and picture: {done.folder}", soft_wrap=True)
+
+
+@worlds.command("month")
+def play_month(
+    config: ConfigOption = DEFAULT_CONFIG,
+    workspace: WorkspaceOption = None,
+    last: Annotated[str, typer.Option(help="The last day.")] = "2026-03-31",
+    days: Annotated[int, typer.Option(help="Days that are played, after the world's own.")] = 31,
+    places: Annotated[int, typer.Option(help="Caseload places.")] = 1000,
+    deployments: Annotated[Path, typer.Option(help="What is deployed (YAML).")] = DEPLOYMENTS,
+) -> None:
+    """Play a month by the real scheduler, with faults done to files and processes; says what happened each day."""
+    loaded = opened(config, workspace)
+    from pipelines.month import Plan, month
+
+    plan = Plan(config, loaded.workspace / "month", deployments, day_of(last, "--last"), days, places)
+    with telling("Playing a month") as tell:
+        done = month(plan, tell)
+    for row in done.table.itertuples():
+        out.print(f"{row.day}: {row.runs}. At 07:00 {row.seen} {row.happened}", markup=False, soft_wrap=True)
+    out.print(f"{done.replayed} days made again, equal in every row. Tables: {done.folder}", soft_wrap=True)
 
 
 @app.command("features")

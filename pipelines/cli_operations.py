@@ -1,9 +1,11 @@
 """The commands of those who run the service from day to day."""
 
+import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
 
@@ -36,6 +38,7 @@ operations = typer.Typer()
 exposure = typer.Typer(no_args_is_help=True, help="The log of who was on which list.")
 operations.add_typer(exposure, name="exposure")
 
+DEPLOYMENTS = Path("configs/prefect.yaml")
 FromOption = Annotated[str | None, typer.Option("--from", help="The first day, as 2026-01-12.")]
 WarnOnlyOption = Annotated[
     list[str] | None, typer.Option("--warn-only", help="A gate that may not block this run, as rows; may be repeated.")
@@ -172,6 +175,27 @@ def monitor(
     out.print(str(found.page), markup=False, soft_wrap=True)
     if strict and found.news:
         raise SystemExit(1)
+
+
+@operations.command()
+def serve(
+    config: ConfigOption = DEFAULT_CONFIG,
+    workspace: WorkspaceOption = None,
+    port: Annotated[int, typer.Option(help="Where Prefect's server listens.")] = 4200,
+    host: Annotated[str, typer.Option(help="By whom it is heard: by default by this machine alone.")] = "127.0.0.1",
+    deployments: Annotated[Path, typer.Option(help="What is run, and when (YAML).")] = DEPLOYMENTS,
+) -> None:
+    """Run the schedules on this machine: Prefect's server, a worker and the deployments, until told to end."""
+    loaded = opened(config, workspace)
+    from pipelines.serving import Served, running
+
+    served = Served(config, loaded, deployments, host, port)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt), telling("Scheduler") as tell, running(served, tell) as up:
+        out.print(f"Prefect's pages: {served.page}", soft_wrap=True)
+        out.print(f"Records and logs: {served.folder}", soft_wrap=True)
+        tell("up; a signal (Ctrl-C, SIGTERM) ends it")
+        up.watch(warn)
 
 
 @exposure.command()

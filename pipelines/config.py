@@ -158,6 +158,14 @@ class MonitoringConfig(_Section):
     false_decay_alarms_a_year: float = Field(default=0.1, gt=0, lt=1)
 
 
+class DatabasesConfig(_Section):
+    """Where Prefect (`postgresql+asyncpg://...`) and MLflow (`postgresql+psycopg://...`) keep their records; by default
+    SQLite in the workspace. $NAME in them comes from the environment: a password need not stand in a file."""
+
+    prefect: str = ""
+    mlflow: str = ""
+
+
 class EvidenceConfig(_Section):
     """urgent_team_types: national two-digit types of teams that answer a crisis; whom such a team has taken on, the
     teams knew of, and the evidence says what a list is worth without them."""
@@ -214,6 +222,7 @@ class ServiceConfig(_Section):
     gates: GatesConfig = GatesConfig()
     alerts: AlertsConfig = AlertsConfig()
     monitoring: MonitoringConfig = MonitoringConfig()
+    databases: DatabasesConfig = DatabasesConfig()
     evidence: EvidenceConfig = EvidenceConfig()
     rules: dict[str, list[RuleTermConfig]] = Field(default_factory=dict)
     simulator: dict[str, Any] = Field(default_factory=dict)

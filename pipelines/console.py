@@ -94,16 +94,10 @@ def now() -> datetime:
 
 
 def chosen_cut(config: ServiceConfig, as_of: str | None) -> datetime:
-    """The cut asked for, or the newest: of a simulated trust, the one its last drop was made for."""
+    """The cut asked for, or the one that is due."""
     from pipelines import steps
 
-    if as_of is None:
-        return (
-            steps.as_of_day(config, steps.simulated_last_day(config))
-            if config.simulated
-            else steps.newest_cut(config, now())
-        )
-    return steps.as_of_day(config, day_of(as_of, "--as-of"))
+    return steps.due_cut(config, now()) if as_of is None else steps.as_of_day(config, day_of(as_of, "--as-of"))
 
 
 def day_of(text: str, option: str) -> date:

@@ -98,4 +98,4 @@ def _say_where(out: Console, workspace: Workspace, summary: Any, ingested: Any, 
     out.print(
         f"  .venv/bin/mlflow server --backend-store-uri sqlite:///{root}/mlflow/mlflow.db --port 5000", soft_wrap=True
     )
-    out.print(f"  PREFECT_HOME={root.resolve()}/prefect .venv/bin/prefect server start", soft_wrap=True)
+    out.print(f"  .venv/bin/minusnine serve --workspace {root}", soft_wrap=True)

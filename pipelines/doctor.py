@@ -41,6 +41,7 @@ def examine(config: ServiceConfig, now: datetime) -> list[Finding]:
         _catalogue,
         _sources,
         _history,
+        _databases,
         _workers,
         _champion,
         _secrets,
@@ -103,6 +104,20 @@ def _history(service: Service, now: datetime) -> Iterator[Finding]:
     late = late_feeds(service, ages)
     for name, hours in ages.items():
         yield Finding(name not in late, late.get(name, f"feed '{name}': newest extract {hours:.0f} hours old"))
+
+
+def _databases(service: Service, _now: datetime) -> Iterator[Finding]:
+    from pipelines.databases import address, require  # SQLAlchemy takes a while to import
+
+    config = service.config
+    named = {"exposure.url": config.exposure.url, "databases.mlflow": config.databases.mlflow}
+    for setting, url in {**named, "databases.prefect": config.databases.prefect}.items():
+        if url:
+            try:
+                require(address(url, setting), setting)
+                yield Finding(True, f"the database that {setting} names answers")
+            except MinusNineError as error:
+                yield Finding(False, str(error))
 
 
 def _workers(service: Service, _now: datetime) -> Iterator[Finding]:

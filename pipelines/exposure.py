@@ -3,7 +3,6 @@
 Each publication of a day's lists is a version. The database itself refuses every other change. Times are UTC.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -23,19 +22,19 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    create_engine,
     delete,
     event,
     func,
     insert,
     select,
 )
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.exc import SQLAlchemyError
 
-from features.errors import ConfigError, StorageError
+from features.errors import StorageError
+from pipelines.databases import address, engine, found
 from pipelines.storage import storage_fault
 
+SETTING = "exposure.url"
 TABLES = MetaData()
 PUBLICATIONS = Table(
     "publications",
@@ -89,7 +88,7 @@ class Exposures:
     def __init__(self, url: str, folder: Path) -> None:
         self.folder = folder
         self.path = None if url else folder / "exposure.sqlite"
-        self.url = os.path.expandvars(url) if url else f"sqlite:///{self.path}"
+        self.url = address(url, SETTING) if url else f"sqlite:///{self.path}"
 
     @contextmanager
     def appending(self, version: dict[str, Any], ranked: pd.DataFrame) -> Iterator[None]:
@@ -135,18 +134,12 @@ class Exposures:
     @contextmanager
     def _open(self) -> Iterator[Connection]:
         """A transaction; StorageError, telling nothing of the address, where the database does not take it."""
+        database = engine(self.url, SETTING)
         try:
-            engine = create_engine(self.url, poolclass=NullPool)
             self._make()
-            TABLES.create_all(engine)
-            with engine.begin() as connection:
+            TABLES.create_all(database)
+            with database.begin() as connection:
                 yield connection
-        except (ArgumentError, NoSuchModuleError, ImportError) as error:
-            message = (
-                "exposure.url must be an address that SQLAlchemy opens, with its driver installed; it gave "
-                f"{type(error).__name__}. Correct it, or leave it out for SQLite."
-            )
-            raise ConfigError(message) from None
         except SQLAlchemyError as error:
             raise StorageError(_lost(error)) from error
 
@@ -157,10 +150,10 @@ class Exposures:
 
 
 def _lost(error: SQLAlchemyError) -> str:
-    found = storage_fault(error) or (type(error.orig) if isinstance(error, DBAPIError) else type(error)).__name__
     return (
-        f"The exposure log must take up what is published; its database did not: {found}. No list is shown that the "
-        "log does not hold, once the next run has ended. See to the database that exposure.url names, and run again."
+        "The exposure log must take up what is published; its database did not: "
+        f"{storage_fault(error) or found(error)}. No list is shown that the log does not hold, once the next run has "
+        f"ended. See to the database that {SETTING} names, and run again."
     )
 
 

@@ -1,16 +1,17 @@
 """The Prefect flows: the same steps as the command line, wrapped with retries. The only module that imports Prefect.
 
-A flow takes a configuration's path and a cut. Frames pass between tasks in memory and are never persisted, so
-Prefect's own records hold paths, counts and states only.
+A flow takes a configuration's path and a cut; those that are scheduled (configs/prefect.yaml) take the cut that is due,
+and the clock, where none is given. Frames pass between tasks in memory and are never persisted, and what nobody foresaw
+is told by its kind and place, so Prefect's own records hold paths, counts and states only.
 """
 
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import datetime
-from functools import partial
+from datetime import UTC, datetime
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
@@ -23,19 +24,39 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.settings import PREFECT_API_URL
 
-from features.errors import ConfigError, MinusNineError
+from features.errors import ConfigError, MinusNineError, RemoteError, place_of
 from pipelines import mapping, steps
 from pipelines.config import RunConfig, load_config
 from pipelines.evidence import Evidence
 from pipelines.ingesting import IngestResult
 from pipelines.mapping import Mapper
 from pipelines.releasing import Day
+from pipelines.storage import storage_fault
 from pipelines.training import Trained
+
+if TYPE_CHECKING:
+    from pipelines.promotion import Decision
 
 P = ParamSpec("P")
 R = TypeVar("R")
 RETRY_DELAYS: list[float] = [5, 30]
 """Seconds before the first and the second further try."""
+
+
+def unquoted(step: Callable[P, R]) -> Callable[P, R]:
+    """`step`, whose errors bring no other along, and whose unforeseen ones say what failed and where, and nothing of
+    what they quote: Prefect keeps the words of all of them."""
+
+    @wraps(step)
+    def told(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return step(*args, **kwargs)
+        except Exception as error:
+            if isinstance(error, MinusNineError | RemoteError) or storage_fault(error):
+                raise error from None
+            raise RemoteError(place_of(error)) from None
+
+    return told
 
 
 def _worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
@@ -52,13 +73,15 @@ def _task(step: Callable[P, R], retries: int = 0, name: str = "") -> Callable[P,
         retry_condition_fn=_worth_retrying,
         cache_policy=NO_CACHE,
         persist_result=False,
-    )(step)
+    )(unquoted(step))
     return cast("Callable[P, R]", made)
 
 
 ingest_task = _task(steps.ingest, retries=2)
 take_up_task = _task(steps.take_up, retries=2, name="ingest")
 train_task = _task(steps.train)
+retrain_task = _task(steps.retrain)
+promote_task = _task(steps.promote)
 evaluate_task = _task(steps.evaluate)
 score_task = _task(steps.score, retries=2)
 publish_task = _task(steps.publish)
@@ -110,18 +133,40 @@ def ingest(config: str, now: datetime, workspace: str | None = None) -> IngestRe
 def train(config: str, as_of: datetime, workspace: str | None = None) -> Trained:
     """A new challenger with its evidence; the first champion, where there is none."""
     loaded = load_config(Path(config), Path(workspace) if workspace else None)
-    trained = train_task(loaded, as_of, progress.tell, opened)
-    figures = "\n".join(f"- {name}: {value:.4g}" for name, value in sorted(trained.evidence.metrics.items()))
-    create_markdown_artifact(f"Model {trained.version}, {trained.lead} leads\n\n{figures}")
-    return trained
+    return _told(train_task(loaded, as_of, progress.tell, opened))
+
+
+@flow(name="retrain", persist_result=False)
+def retrain(config: str, as_of: datetime | None = None, workspace: str | None = None) -> Trained:
+    """A new challenger beside the champion that stands. It changes no list: people promote."""
+    loaded = load_config(Path(config), Path(workspace) if workspace else None)
+    as_of = as_of or steps.due_cut(loaded, datetime.now(UTC))
+    return _told(retrain_task(loaded, as_of, progress.tell, opened))
+
+
+@flow(name="promote", persist_result=False)
+def promote(config: str, by: str, workspace: str | None = None) -> "Decision":
+    """The challenger to the gate, as decided by `by`, a name or a role. RefusedError says which line it failed."""
+    decision = promote_task(load_config(Path(config), Path(workspace) if workspace else None), by, progress.tell)
+    lines = "\n".join(f"- {'passed' if line.passed else 'failed'} {line.name}: {line.says}" for line in decision.lines)
+    create_markdown_artifact(f"Model {decision.version}\n\n{lines}")
+    decision.require()
+    return decision
 
 
 @flow(name="daily", persist_result=False)
-def daily(config: str, as_of: datetime, now: datetime, workspace: str | None = None, replacing: bool = False) -> Day:
+def daily(
+    config: str,
+    as_of: datetime | None = None,
+    now: datetime | None = None,
+    workspace: str | None = None,
+    replacing: bool = False,
+) -> Day:
     """Ingest, score, publish; where that fails, mark the lists that stand as stale. A published day stays as it is."""
     loaded = load_config(Path(config), Path(workspace) if workspace else None)
+    now = now or datetime.now(UTC)
     doing = steps.Doing(take_up_task, partial(score_task, opened=opened), publish_task)
-    day = steps.daily(loaded, as_of, now, progress.tell, replacing, doing)
+    day = unquoted(steps.daily)(loaded, as_of or steps.due_cut(loaded, now), now, progress.tell, replacing, doing)
     create_markdown_artifact(f"{day.published.teams} lists, {day.published.listed} people listed")
     return day
 
@@ -131,3 +176,10 @@ def evaluate(config: str, workspace: str | None = None) -> Evidence:
     """The champion's evidence, written again."""
     loaded = load_config(Path(config), Path(workspace) if workspace else None)
     return evaluate_task(loaded, progress.tell, opened)
+
+
+def _told(trained: Trained) -> Trained:
+    """A training's figures onto Prefect's pages."""
+    figures = "\n".join(f"- {name}: {value:.4g}" for name, value in sorted(trained.evidence.metrics.items()))
+    create_markdown_artifact(f"Model {trained.version}, {trained.lead} leads\n\n{figures}")
+    return trained

@@ -39,7 +39,7 @@ class Service:
 
     @cached_property
     def workspace(self) -> Workspace:
-        return Workspace(self.config.workspace)
+        return Workspace(self.config.workspace, self.config.databases.mlflow)
 
     @cached_property
     def catalogue(self) -> Catalogue:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from features.errors import ConfigError, MinusNineError, ReplayError
+from features.errors import ConfigError, MinusNineError, NotReadyError, ReplayError
 from features.windows import cut
 from pipelines import alerts, ingesting, releasing, training
 from pipelines import daily as days
@@ -70,6 +70,15 @@ def train(config: ServiceConfig, as_of: datetime, tell: Tell, opened: Opened = o
     if trained.decision is not None:
         trained.decision.require()
     return trained
+
+
+def retrain(config: ServiceConfig, as_of: datetime, tell: Tell, opened: Opened = opened) -> Trained:
+    """A new challenger beside the champion that stands; NotReadyError where none does, since the first to make lists is
+    for people to put to the gate."""
+    if not has_champion(config):
+        message = "Retraining needs a champion that stands; there is none yet. Run `minusnine train` for the first."
+        raise NotReadyError(message)
+    return train(config, as_of, tell, opened)
 
 
 def has_champion(config: ServiceConfig) -> bool:
@@ -307,6 +316,11 @@ def newest_cut(config: ServiceConfig, now: datetime) -> datetime:
     today = now.astimezone(ZoneInfo(config.zone)).date()
     newest = as_of_day(config, today)
     return newest if newest <= now else as_of_day(config, today - timedelta(days=1))
+
+
+def due_cut(config: ServiceConfig, now: datetime) -> datetime:
+    """The cut whose lists are due: the newest; of a simulated trust, the one its last drop was made for."""
+    return as_of_day(config, simulated_last_day(config)) if config.simulated else newest_cut(config, now)
 
 
 def simulated_world(config: ServiceConfig) -> SimulatorConfig:

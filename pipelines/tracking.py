@@ -1,7 +1,7 @@
 """MLflow at the rim: one run for each training, decision and published day, and the registry that says who is champion.
 
-The store is SQLite and a folder under the workspace. Nothing that identifies a person is logged: people are
-pseudonyms, errors and parameters are counts and settings.
+The store is SQLite, or a database by address, and a folder under the workspace. Nothing that identifies a person is
+logged: people are pseudonyms, errors and parameters are counts and settings.
 """
 
 import json
@@ -31,8 +31,10 @@ from mlflow.exceptions import MlflowException
 
 from features.errors import NotReadyError
 from models.tuning import Trial
+from pipelines.databases import address, require
 from pipelines.workspace import Workspace
 
+SETTING = "databases.mlflow"
 MODEL = "minus-nine"
 CHAMPION, CHALLENGER = "champion", "challenger"
 TRAINING, BACKTESTS, DECISIONS, DAYS = "training", "backtests", "decisions", "published days"
@@ -59,7 +61,17 @@ class Registered:
 
 
 def tracking_uri(workspace: Workspace) -> str:
+    if workspace.registry:
+        return address(workspace.registry, SETTING)
     return f"sqlite:///{(workspace.mlflow / 'mlflow.db').resolve()}"
+
+
+def _client(workspace: Workspace) -> MlflowClient:
+    """The store; StorageError where its database does not answer: MLflow itself would go on trying for minutes."""
+    uri = tracking_uri(workspace)
+    require(uri, SETTING)
+    mlflow.set_tracking_uri(uri)
+    return MlflowClient(uri)
 
 
 @contextmanager
@@ -68,8 +80,7 @@ def _run(workspace: Workspace, experiment: str, name: str) -> Iterator[Any]:
     workspace.mlflow.mkdir(parents=True, exist_ok=True)
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.ERROR)
-    mlflow.set_tracking_uri(tracking_uri(workspace))
-    client = MlflowClient()
+    client = _client(workspace)
     if client.get_experiment_by_name(experiment) is None:
         client.create_experiment(experiment, artifact_location=(workspace.mlflow / "artifacts").resolve().as_uri())
     mlflow.set_experiment(experiment)
@@ -152,11 +163,11 @@ ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 def holder(workspace: Workspace, alias: str) -> Registered | None:
     """The model with `alias`; None where there is none. A registry that cannot be read is not one that is empty."""
-    if not (workspace.mlflow / "mlflow.db").exists():
+    if not workspace.registry and not (workspace.mlflow / "mlflow.db").exists():
         return None
-    mlflow.set_tracking_uri(tracking_uri(workspace))
+    client = _client(workspace)
     try:
-        return _of_version(workspace, MlflowClient().get_model_version_by_alias(MODEL, alias))
+        return _of_version(workspace, client.get_model_version_by_alias(MODEL, alias))
     except MlflowException as error:
         if error.error_code not in ABSENT:
             raise
@@ -169,7 +180,7 @@ def _of_version(workspace: Workspace, found: Any) -> Registered:
 
 def before(workspace: Workspace, registered: Registered) -> Registered:
     """The champion that `registered` took the place of; NotReadyError where there was none."""
-    client = MlflowClient(tracking_uri(workspace))
+    client = _client(workspace)
     version = client.get_model_version(MODEL, registered.version).tags.get(BEFORE)
     if version is None:
         message = f"Going back needs a champion before this one; model {registered.version} was the first. It stands."
@@ -196,7 +207,7 @@ def log_decision(
 
 def make_champion(workspace: Workspace, chosen: Registered, standing: Registered | None) -> None:
     """Move the alias to `chosen`, which remembers whose place it took and is no challenger any more."""
-    client = MlflowClient(tracking_uri(workspace))
+    client = _client(workspace)
     if standing is not None:
         client.set_model_version_tag(MODEL, chosen.version, BEFORE, standing.version)
     client.set_registered_model_alias(MODEL, CHAMPION, chosen.version)
@@ -207,7 +218,7 @@ def make_champion(workspace: Workspace, chosen: Registered, standing: Registered
 
 def bring_back(workspace: Workspace, former: Registered) -> None:
     """Move the alias back to `former`; whose place it took itself stays as it was."""
-    MlflowClient(tracking_uri(workspace)).set_registered_model_alias(MODEL, CHAMPION, former.version)
+    _client(workspace).set_registered_model_alias(MODEL, CHAMPION, former.version)
 
 
 def _no_champion(workspace: Workspace) -> str:
@@ -218,7 +229,8 @@ def _no_champion(workspace: Workspace) -> str:
         next_step = (
             f"Model {found.version} is trained and has not passed the gate: `minusnine promote` says which line failed."
         )
-    return f"Scoring needs a champion in the model registry; {workspace.mlflow} has none. {next_step}"
+    where = f"the database that {SETTING} names" if workspace.registry else workspace.mlflow
+    return f"Scoring needs a champion in the model registry; {where} has none. {next_step}"
 
 
 def log_day(
@@ -235,7 +247,7 @@ def log_day(
     A publication (the same name and manifest) is not logged twice. What a run that was killed left of it is closed.
     """
     same = f"tags.manifest = '{parameters['manifest_digest']}' and tags.`mlflow.runName` = '{name}'"
-    standing = _finished(MlflowClient(tracking_uri(workspace)), DAYS, same)
+    standing = _finished(_client(workspace), DAYS, same)
     if standing is not None:
         return standing
     with _run(workspace, DAYS, name) as run, tempfile.TemporaryDirectory(dir=workspace.root) as folder:
@@ -258,7 +270,7 @@ def log_monitoring(
 ) -> str:
     """Log figures over time (metric, end of the period, value), with the days since 1970 as steps. Returns the run's
     id. The same page (its digest) is not logged twice; what a run that was killed left of it is closed."""
-    client = MlflowClient(tracking_uri(workspace))
+    client = _client(workspace)
     standing = _finished(client, MONITORING, f"tags.page = '{parameters['digest']}'")
     if standing is not None:
         return standing

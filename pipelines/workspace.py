@@ -15,9 +15,11 @@ KEY_VARIABLE = "MINUSNINE_KEY"
 
 @dataclass(frozen=True)
 class Workspace:
-    """The folders under `root`."""
+    """The folders under `root`. registry: the address of MLflow's database where it is not a file there; $NAME in it
+    comes from the environment."""
 
     root: Path
+    registry: str = ""
 
     @property
     def history(self) -> Path:

@@ -1,21 +1,24 @@
 """What the tests of flows share: one Prefect server."""
 
 import warnings
+from pathlib import Path
 
 import pytest
 
 
 @pytest.fixture(scope="session")
 def prefect_home(tmp_path_factory):
-    """A Prefect server of the tests' own; its database is what is searched for identities."""
+    """A Prefect server of the tests' own: the folder of its database, which is what is searched for identities."""
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        home = tmp_path_factory.mktemp("prefect")
-        patch.setenv("PREFECT_HOME", str(home))
+        patch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect")))
+        from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL
         from prefect.testing.utilities import prefect_test_harness
 
         with prefect_test_harness(server_startup_timeout=120):
-            yield home
+            database = Path(str(PREFECT_API_DATABASE_CONNECTION_URL.value()).split("///", 1)[1])
+            assert database.is_file(), "the search must have something to search"
+            yield database.parent
 
 
 @pytest.fixture

@@ -2,13 +2,14 @@
 
 import json
 import re
+import time
 import warnings
 from datetime import timedelta
 
 import pandas as pd
 import pytest
 
-from features.errors import StaleFeedError
+from features.errors import NotReadyError, RemoteError, SourceError, StaleFeedError
 from pipelines import steps
 
 
@@ -66,6 +67,69 @@ def test_a_late_feed_makes_no_list_and_marks_the_one_that_stands(flows, given, c
     for page in (lists / "latest").rglob("*.html"):
         assert "could not be made" in page.read_text(encoding="utf-8")
     assert not (lists / late.date().isoformat()).exists()
+
+
+def test_retraining_registers_a_challenger_and_only_the_promotion_that_somebody_asks_for_puts_it_to_the_gate(
+    flows, given, copied, small_config
+):
+    from pipelines import tracking
+    from pipelines.service import Service
+
+    def stand():
+        found = (
+            tracking.holder(Service(copied).workspace, alias) for alias in (tracking.CHAMPION, tracking.CHALLENGER)
+        )
+        return [one and one.version for one in found]
+
+    before = stand()
+    trained = flows.retrain(**given)
+    assert trained.decision is None
+    assert stand() == [before[0], trained.version]
+    decision = flows.promote(by="A. Lead", **given)
+    assert decision.promoted
+    assert stand() == [trained.version, None]
+
+
+def test_retraining_makes_no_first_champion(trained, tmp_path):
+    none = trained.model_copy(update={"workspace": tmp_path / "workspace"})
+    with pytest.raises(NotReadyError, match="Run `minusnine train` for the first"):
+        steps.retrain(none, steps.as_of_day(none, steps.simulated_last_day(none)), quiet)
+
+
+NUMBER = "999 000 0018"
+
+
+def unforeseen():
+    message = f"could not convert '{NUMBER}' to a date"
+    raise ValueError(message)
+
+
+def foreseen():
+    try:
+        unforeseen()
+    except ValueError as error:
+        message = "The extract must hold dates; it does not."
+        raise SourceError(message) from error
+
+
+@pytest.mark.parametrize(
+    ("step", "kind", "said"),
+    [(unforeseen, RemoteError, r"ValueError in test_flows.py:\d+"), (foreseen, SourceError, "must hold dates")],
+)
+def test_prefect_keeps_nothing_of_what_an_error_quotes(flows, prefect_home, caplog, step, kind, said):
+    from prefect import flow
+
+    @flow(name=step.__name__, persist_result=False)
+    def failing():
+        flows._task(step)()
+
+    with pytest.raises(kind, match=said):
+        failing()
+    time.sleep(3)  # logs are sent every other second
+    kept = [path.read_bytes() for path in prefect_home.rglob("*") if path.is_file()]
+    assert any(re.search(said.encode(), content) for content in kept)
+    assert not any(NUMBER.encode() in content for content in kept)
+    assert NUMBER not in caplog.text
 
 
 def test_the_evaluate_flow_writes_the_evidence(flows, given, copied):
