@@ -47,7 +47,7 @@ there: Any = np.uint64
 
 
 @compiled
-def fill(out, place, first, last, of_cut, cuts, starts, midnights, streams, program, scratch):  # type: ignore[no-untyped-def]
+def fill(out, place, first, last, until, of_cut, cuts, starts, midnights, streams, program, scratch):  # type: ignore[no-untyped-def]
     """Every feature of every row. `place` is the row's person in `first` and `last`, which say where the person's
     events of each stream begin and end; `of_cut` is the row's cut in `cuts` and `starts`. The last three are the fields
     of `events.Streams`, `kernel.Program` and `kernel.Scratch`, in their order."""
@@ -60,7 +60,8 @@ def fill(out, place, first, last, of_cut, cuts, starts, midnights, streams, prog
             p, k, cut, base = place[row], of_cut[row], cuts[of_cut[row]], (row - start) * len(shift)
             for s in range(len(reach)):
                 if reach[s] >= 0:
-                    _look_back(s, base, first[p, s], last[p, s], cut, starts, k, reach[s], alone[s], streams, scratch)
+                    whose = first[p, s], last[p, s], until[p, s]
+                    _look_back(s, base, whose, cut, starts, k, reach[s], alone[s], streams, scratch)
             if known >= 0:
                 earliest = starts[k, known]
                 since[row - start] = _since(first, last, p, earliest, cut, at, known_from, known_to, brief)
@@ -72,14 +73,14 @@ def fill(out, place, first, last, of_cut, cuts, starts, midnights, streams, prog
 
 
 @inlined
-def _look_back(s, base, first, last, cut, starts, k, far, alone, streams, scratch):  # type: ignore[no-untyped-def]
+def _look_back(s, base, whose, cut, starts, k, far, alone, streams, scratch):  # type: ignore[no-untyped-def]
     """Where the windows of a stream's codes lie. The events of a stream of one code are walked where they are, if all
     of them were in force at the cut; otherwise those that were are gathered, code by code."""
     _, codes, at, known_from, known_to, bits, value, shift, _ = streams
     _, room, ats, values, in_place, begins, ends, _ = scratch
-    first_code, last_code = base + codes[s], base + codes[s + 1]
+    first_code, last_code, (first, last, until) = base + codes[s], base + codes[s + 1], whose
     begin, end = _ahead(at, first, last, starts[k, far]), _ahead(at, first, last, cut)
-    if alone and _all_in_force(known_from, known_to, begin, end, cut):
+    if alone and (known_from[end - 1] <= cut < until or _all_in_force(known_from, known_to, begin, end, cut)):
         in_place[first_code], ends[first_code], begins[first_code, far] = True, end, begin
         for w in range(far):
             begins[first_code, w] = _ahead(at, first, last, starts[k, w])
@@ -180,6 +181,8 @@ def _of_values(walk, cut, rungs, end, at, value, away, against, half_life):  # t
         _extremes(*rungs, end, value, away)
     elif walk == SLOPE:
         _slopes(*rungs, end, at, value, away)
+    elif walk == LAST:
+        _lasts(*rungs, end, at, value, away)
     else:
         for f in range(low, high):
             begin, wide = begins[c, window[f]], begins[c, against[f]]
@@ -223,28 +226,47 @@ def _extremes(out, row, column, kind, low, high, begins, c, window, end, value, 
 
 
 @inlined
-def _slopes(out, row, column, kind, low, high, begins, c, window, e, at, value, away):  # type: ignore[no-untyped-def]
-    """Least squares, per day: moments count from the newest that has a value, and values from one of its, so that the
-    sums stay as small as the spread they are taken from. NaN where all values are of one moment."""
-    valued, total, moments, squares, products = 0, 0, 0.0, 0.0, 0.0
-    newest, level = NO_VALUE, 0
+def _lasts(out, row, column, kind, low, high, begins, c, window, end, at, value, away):  # type: ignore[no-untyped-def]
+    newest, found = _newest(at, value, away, begins[c, window[high - 1]], end)
     for f in range(low, high):
-        begin = begins[c, window[f]]
-        while e > begin:
+        out[row, column[f]] = found / SCALE if newest >= begins[c, window[f]] else np.nan
+
+
+@inlined
+def _newest(at, value, away, begin, end):  # type: ignore[no-untyped-def]
+    """The place of the newest value, and the value; the greatest of several at one moment."""
+    e = end - 1
+    while e >= begin and value[there(e + away)] == NO_VALUE:
+        e -= 1
+    place, found = e, NO_VALUE
+    if e >= begin:
+        found = value[there(e + away)]
+        while e > begin and at[there(e - 1)] == at[there(place)]:
             e -= 1
-            here, risen, moment = 1, value[there(e + away)], at[there(e)]
-            if risen == NO_VALUE or (e > begin and at[there(e - 1)] == moment):
-                here, risen, e = _moment(at, value, away, begin, e + 1)
-            if here:
-                if valued == 0:
-                    newest, level = moment, risen // here
-                back, risen = np.float64(moment - newest), risen - here * level
-                valued, total = valued + here, total + risen
-                moments += back * here
-                squares += back * back * here
-                products += back * risen
+            found = max(found, value[there(e + away)])
+    return place, found
+
+
+@inlined
+def _slopes(out, row, column, kind, low, high, begins, c, window, end, at, value, away):  # type: ignore[no-untyped-def]
+    """Least squares, per day: moments count from the newest that has a value, and values from that one, so that the
+    sums stay as small as the spread they are taken from. NaN where all values are of one moment.
+
+    The sum of products is taken by parts, as steps from moment to moment, so that ties add nothing whatever their order.
+    """
+    newest, level = _newest(at, value, away, begins[c, window[high - 1]], end)
+    valued, total, back, moments, squares, steps, e = 0, 0, 0.0, 0.0, 0.0, 0.0, newest + 1
+    for f in range(low, high):
+        while e > begins[c, window[f]]:
+            e -= 1
+            if value[there(e + away)] != NO_VALUE:
+                further = np.float64(at[there(e)] - at[there(newest)])
+                steps += (further - back) * total
+                back, valued, total = further, valued + 1, total + value[there(e + away)] - level
+                moments += back
+                squares += back * back
         if kind[f] == SLOPE:
-            rise, spread = products - moments * total / valued, squares - moments * moments / valued
+            rise, spread = back * total - steps - moments * total / valued, squares - moments * moments / valued
             out[row, column[f]] = rise / spread * (DAY / SCALE) if moments else np.nan
         else:
             summed = (total + level * valued) / SCALE
@@ -317,8 +339,6 @@ def _cadence(cut, at, begin, end):  # type: ignore[no-untyped-def]
 def _of_value(kind, cut, at, value, away, begin, end, wide, half_life):  # type: ignore[no-untyped-def]
     if kind == FIRST:
         return _first(at, value, away, begin, end)
-    if kind == LAST:
-        return _last(at, value, away, begin, end)
     if kind == DECAYED_MEAN:
         return _decayed_mean(cut, at, value, away, begin, end, half_life)
     return _last(at, value, away, begin, end) - _mean(value, away, wide, end)
