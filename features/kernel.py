@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from features import aggregates as made
-from features.aggregates import FOREVER, KINDS, NO_VALUE, Bits, Flags, Floats, Ints, compiled, fill
+from features.aggregates import FOREVER, KINDS, NO_VALUE, Bits, Flags, Floats, Ints, compiled
+from features.driver import fill
 from features.events import Events, Streams, code_of
 from features.table import FeatureInfo
 from features.windows import DAY, midnights, shift_moments
@@ -64,9 +65,10 @@ class Program(NamedTuple):
 
 class Scratch(NamedTuple):
     """Where the pass puts what it finds for each row of a `block` of rows. The events in force of a code lie up to
-    `ends[code]`, and those of a window from `begins[code, window]`: in the stream, where they are `in_place`, or else
-    in the `room` that each code has here for the most events that anyone has in a stream. Codes are counted on from
-    row to row. since: from when each row's person is known."""
+    `ends[code]`, and those of a window from `begins[code, window]`: in the stream, where they are `in_place` and the
+    person's go on to `lasts[code]`, or else in the `room` that each code has here for the most events that anyone has
+    in a stream. Codes are counted on from row to row. since: from when each row's person is known; sums: running sums
+    that are `held` from row to row."""
 
     block: int
     room: int
@@ -75,7 +77,10 @@ class Scratch(NamedTuple):
     in_place: Flags
     begins: Ints
     ends: Ints
+    lasts: Ints
     since: Ints
+    sums: Ints
+    held: Ints
 
 
 def scratch(room: int, codes: int, windows: int) -> Scratch:
@@ -89,7 +94,10 @@ def scratch(room: int, codes: int, windows: int) -> Scratch:
         np.zeros(places, np.bool_),
         np.zeros((places, windows), np.int64),
         np.zeros(places, np.int64),
+        np.zeros(places, np.int64),
         np.zeros(block, np.int64),
+        np.zeros((room + 1, 5), np.int64),
+        np.full(3, NO_VALUE),
     )
 
 
@@ -173,7 +181,7 @@ def compute(out: Floats, events: Events, rows: Rows, what: Program, zone: str) -
     if KINDS["distinct_days"] in what.kind:
         calendar = midnights(int(rows.starts[:, :-1].min()), int(rows.cuts.max()), zone)
     tables = tuple(streams), tuple(what), tuple(room)  # compiled code that is kept on disk must not name our classes
-    fill(out, place, first, last, until, rows.place, rows.cuts, rows.starts, calendar, *tables)
+    fill(out, place, (first, last, until), rows.place, rows.cuts, rows.starts, calendar, *tables)
 
 
 def _people(person: Ints) -> tuple[Ints, Ints]:
