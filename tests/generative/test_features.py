@@ -291,11 +291,12 @@ def test_some_events_in_place_and_others_gathered(paths, late):
     assert paths("visit") == {(False, 2) if "contacts" in late else (True, 3)}
 
 
-def lone_readings(*told):
-    """Of one person in one table: hour, value, and the hour at which it became known and at which it no longer was."""
+def lone_readings(*told, people=1):
+    """Of people in one table: hour, value, and the hour at which it became known and at which it no longer was."""
     readings = [
-        {"person_id": 1, "team_id": None, "code": "a", "occurred_at": at, "value": value, "known_from": known}
+        {"person_id": person, "team_id": None, "code": "a", "occurred_at": at, "value": value, "known_from": known}
         | {"lasts": None if until is None else until - known}
+        for person in range(1, people + 1)
         for at, value, known, until in told
     ]
     return histories({"observations": readings, "contacts": [], "referrals": []}, NIGHTS[2])
@@ -334,10 +335,23 @@ def test_rows_are_the_same_to_the_bit_whatever_else_is_known_of_the_person(stray
 @pytest.mark.parametrize("value", [9e8, 4.0])
 @pytest.mark.parametrize("known", [(60, None), (175, None), (60, 185), (185, 193)])
 def test_one_person_s_rows_of_which_some_are_gathered(value, known):
-    readings = lone_readings(*USUAL, (60, value, *known), (60, 2.0, 60, None))
-    pairs = [(1, hour) for hour in (20, 170, 176, 184, 186, 192, 194, 199)]
-    three_ways(readings, index_of(pairs, NIGHTS[2]), APART)
-    three_ways(readings, index_of(pairs[::-1], NIGHTS[2]), APART)
+    """Wherever the person's events lie, behind those of others."""
+    readings = lone_readings(*USUAL, (60, value, *known), (60, 2.0, 60, None), people=4)
+    hours = [20, 170, 176, 184, 186, 192, 194, 199]
+    index = index_of([(1, hour) for hour in hours + hours[::-1]], NIGHTS[2])
+    three_ways(readings, index, APART)
+    first = features(readings, index, APART)
+    for number in (2, 3, 4):
+        other = features(readings, index.assign(person_id=number), APART)
+        pd.testing.assert_frame_equal(other.assign(person_id=1), first, check_exact=True)
+
+
+@pytest.mark.parametrize("odd", [(0.0001,), (0.0, 0.0001), (0.0,)])
+@pytest.mark.parametrize("values", [(4.0, 1.0, -2.5), (9e8,), (-9e8,) * 30 + (9e8,) * 30, (None,), (None, 2.0)])
+def test_sums_of_whole_numbers_give_way_where_they_would_not_be_exact(odd, values):
+    """Moments that are no whole minutes apart, and values whose products with them are too large."""
+    told = [(3 * n + odd[n % len(odd)], values[n % len(values)], 3 * n, None) for n in range(60)]
+    three_ways(lone_readings(*told), index_of([(1, 90), (1, 170), (1, 179)], NIGHTS[2]), APART)
 
 
 def strays(rows, index):
