@@ -179,8 +179,8 @@ def _run_up(sums, begin, end, at, value, away):  # type: ignore[no-untyped-def]
     """Sums over the first events from `begin` on, of none to all: of ones, values, moments, squares of moments, and
     products, for events that have a value. Whether they hold: moments are whole minutes apart, and no slope of any of
     the events can overflow."""
-    valued, total, moments, squares, products = 0, 0, 0, 0, 0
-    largest, odd, minutes = 0, 0, 0
+    valued, total, largest, odd = 0, 0, 0, 0
+    minutes = moments = squares = products = np.int64(0)
     sums[0, :] = 0
     for n in range(end - begin):
         here, passed = value[there(begin + n + away)], there(at[there(begin + n)] - at[begin])
