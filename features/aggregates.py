@@ -44,6 +44,7 @@ inlined: Any = njit(nogil=True, _nrt=False, error_model="numpy", forceinline=Tru
 events: so everything is compiled into one function, and nothing in it makes an array. Nothing by nothing is NaN."""
 there: Any = np.uint64
 """A place that cannot be meant from the end: the compiler need not allow for it, and takes several events at a time."""
+whole: Any = np.int64
 
 
 @inlined
@@ -179,13 +180,13 @@ def _run_up(sums, begin, end, at, value, away):  # type: ignore[no-untyped-def]
     """Sums over the first events from `begin` on, of none to all: of ones, values, moments, squares of moments, and
     products, for events that have a value. Whether they hold: moments are whole minutes apart, and no slope of any of
     the events can overflow."""
-    valued, total, largest, odd = 0, 0, 0, 0
-    minutes = moments = squares = products = np.int64(0)
+    valued, total, moments, squares, products = 0, 0, 0, 0, 0
+    largest, odd, minutes = 0, 0, 0
     sums[0, :] = 0
     for n in range(end - begin):
         here, passed = value[there(begin + n + away)], there(at[there(begin + n)] - at[begin])
-        minutes = np.int64(passed // there(MINUTE))
-        odd |= np.int64(passed) - minutes * MINUTE
+        minutes = whole(passed // there(MINUTE))
+        odd |= whole(passed) - minutes * MINUTE
         if here != NO_VALUE:
             valued, total, moments = valued + 1, total + here, moments + minutes
             squares, products = squares + minutes * minutes, products + minutes * here
