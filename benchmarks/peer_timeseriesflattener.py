@@ -1,7 +1,7 @@
 """The same features by timeseriesflattener 2.5.2, run in its own environment by features_vs_peers.py.
 
 Arguments: a folder with events.parquet and rows.parquet, where features.parquet is written, and how often to do it.
-Prints the shortest of the seconds taken.
+Prints the shortest of the seconds taken, by the clock and of the processor.
 """
 
 import datetime as dt
@@ -53,11 +53,12 @@ def flattened() -> pl.DataFrame | pl.LazyFrame:
     )
 
 
-seconds = []
+seconds, processor = [], []
 for _ in range(int(sys.argv[2])):
-    start = time.perf_counter()
+    start, started = time.perf_counter(), time.process_time()
     made = flattened()
     made = made.collect() if isinstance(made, pl.LazyFrame) else made
     seconds.append(time.perf_counter() - start)
+    processor.append(time.process_time() - started)
 made.write_parquet(folder / "features.parquet")
-sys.stdout.write(f"{min(seconds)}\n")
+sys.stdout.write(f"{min(seconds)} {min(processor)}\n")

@@ -1,7 +1,4 @@
-"""The compiled part of the pass: one small function for each aggregate, and the driver that calls them row by row.
-
-All of it is in this one file: compiled code is kept on disk for as long as the file of the function that was called
-stays as it is, whatever happens to files it calls into.
+"""What the compiled pass makes of the events of a window: one small function for each aggregate.
 
 A window is `at[begin:end]` and `value[begin + away:end + away]`: the moments, oldest first, and values of the events of
 one code that were in force at the cut. All windows of a row end at its cut, so that each holds the shorter ones:
@@ -28,6 +25,9 @@ NO_VALUE = np.iinfo(np.int64).min
 FOREVER = np.iinfo(np.int64).max
 DAY = 86_400_000_000.0
 """Microseconds in a day; every moment here is microseconds since 1970."""
+MINUTE = 60_000_000
+LARGEST = 2.0**62
+"""Whole numbers below it can be added, and taken from one another, without overflow."""
 
 SUM, MEAN, LEAST, MOST, SLOPE, FIRST, LAST, CHANGE, DECAYED_MEAN = range(9)
 OF_VALUES = ("sum", "mean", "min", "max", "slope", "first", "last", "change", "decayed_mean")
@@ -44,87 +44,33 @@ inlined: Any = njit(nogil=True, _nrt=False, error_model="numpy", forceinline=Tru
 events: so everything is compiled into one function, and nothing in it makes an array. Nothing by nothing is NaN."""
 there: Any = np.uint64
 """A place that cannot be meant from the end: the compiler need not allow for it, and takes several events at a time."""
-
-
-@compiled
-def fill(out, place, first, last, of_cut, cuts, starts, midnights, streams, program, scratch):  # type: ignore[no-untyped-def]
-    """Every feature of every row. `place` is the row's person in `first` and `last`, which say where the person's
-    events of each stream begin and end; `of_cut` is the row's cut in `cuts` and `starts`. The last three are the fields
-    of `events.Streams`, `kernel.Program` and `kernel.Scratch`, in their order."""
-    _, _, at, known_from, known_to, _, _, shift, brief = streams
-    ladders, walks, _, _, _, _, _, _, _, _, reach, alone, known = program
-    block, since = scratch[0], scratch[-1]
-    for start in range(0, len(place), block):
-        rows = range(start, min(start + block, len(place)))
-        for row in rows:
-            p, k, cut, base = place[row], of_cut[row], cuts[of_cut[row]], (row - start) * len(shift)
-            for s in range(len(reach)):
-                if reach[s] >= 0:
-                    _look_back(s, base, first[p, s], last[p, s], cut, starts, k, reach[s], alone[s], streams, scratch)
-            if known >= 0:
-                earliest = starts[k, known]
-                since[row - start] = _since(first, last, p, earliest, cut, at, known_from, known_to, brief)
-        for n in range(len(ladders) - 1):
-            for row in rows:
-                k, base, known_for = of_cut[row], there((row - start) * len(shift)), since[row - start]
-                ladder = walks[n], ladders[n], ladders[n + 1]
-                _climb(out, row, base, ladder, cuts[k], starts, k, known_for, midnights, streams, program, scratch)
+whole: Any = np.int64
 
 
 @inlined
-def _look_back(s, base, first, last, cut, starts, k, far, alone, streams, scratch):  # type: ignore[no-untyped-def]
-    """Where the windows of a stream's codes lie. The events of a stream of one code are walked where they are, if all
-    of them were in force at the cut; otherwise those that were are gathered, code by code."""
-    _, codes, at, known_from, known_to, bits, value, shift, _ = streams
-    _, room, ats, values, in_place, begins, ends, _ = scratch
-    first_code, last_code = base + codes[s], base + codes[s + 1]
-    begin, end = _ahead(at, first, last, starts[k, far]), _ahead(at, first, last, cut)
-    if alone and _all_in_force(known_from, known_to, begin, end, cut):
-        in_place[first_code], ends[first_code], begins[first_code, far] = True, end, begin
-        for w in range(far):
-            begins[first_code, w] = _ahead(at, first, last, starts[k, w])
-        return
-    for c in range(first_code, last_code):
-        in_place[c], ends[c], begins[c, 0] = False, (c + 1) * room, (c + 1) * room
-    w = 0
-    for e in range(end - 1, begin - 1, -1):
-        w = _further(begins, first_code, last_code, starts, k, w, far, at[e])
-        if known_from[e] <= cut < known_to[e]:
-            _take(ats, values, begins, w, base, codes[s], bits[e], at[e], value, shift, e)
-    _further(begins, first_code, last_code, starts, k, w, far, NO_VALUE)
+def climb(out, row, base, ladder, cut, starts, k, since, midnights, streams, program, scratch):  # type: ignore[no-untyped-def]
+    """The features of one ladder."""
+    _, _, column, kind, code, window, other, against, days, half_life, _, _, _ = program
+    _, _, ats, values, in_place, begins, ends, lasts, _, sums, held = scratch
+    walk, low, high = ladder
+    c = base + code[low]
+    rungs = out, row, column, kind, low, high, begins, c, window
+    if in_place[c]:
+        at, value, away = streams[2], streams[6], streams[7][code[low]]
+    else:
+        at, value, away = ats, values, 0
+    if walk <= DECAYED_MEAN:
+        _of_values(walk, cut, rungs, ends[c], lasts[c], at, value, away, against, half_life, sums, held)
+    elif walk <= DECAYED:
+        _of_moments(walk, cut, rungs, ends[c], at, midnights, half_life)
+    elif walk <= RUN:
+        _of_two(walk, rungs, ends, at, base, other, in_place, streams[2], ats)
+    else:
+        _of_cover(walk, cut, rungs, ends[c], since, starts, k, against, days)
 
 
 @inlined
-def _all_in_force(known_from, known_to, begin, end, cut):  # type: ignore[no-untyped-def]
-    other = 0
-    for e in range(there(begin), there(end)):
-        other |= (known_from[e] > cut) | (known_to[e] <= cut)
-    return other == 0
-
-
-@inlined
-def _further(begins, first_code, last_code, starts, k, w, far, at):  # type: ignore[no-untyped-def]
-    """The shortest window that holds the moment `at`, or `far`; it begins, so far, where the shorter ones do."""
-    while w < far and at < starts[k, w]:
-        for c in range(first_code, last_code):
-            begins[c, w + 1] = begins[c, w]
-        w += 1
-    return w
-
-
-@inlined
-def _take(ats, values, begins, w, base, first_code, bits, at, value, shift, e):  # type: ignore[no-untyped-def]
-    """Put an event before what is gathered of each of its codes."""
-    while bits:
-        c = first_code + np.int64(lowest(bits))
-        begins[base + c, w] -= 1
-        ats[begins[base + c, w]] = at
-        values[begins[base + c, w]] = value[e + shift[c]] if shift[c] != NO_VALUE else NO_VALUE
-        bits &= bits - np.uint64(1)
-
-
-@inlined
-def _ahead(at, first, last, cut):  # type: ignore[no-untyped-def]
+def ahead(at, first, last, cut):  # type: ignore[no-untyped-def]
     """The place of the first event at or after the cut."""
     size = last - first
     while size > 8:  # so few are sooner all looked at than halved
@@ -138,48 +84,16 @@ def _ahead(at, first, last, cut):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _since(first, last, p, start, cut, at, known_from, known_to, brief):  # type: ignore[no-untyped-def]
-    """The moment of the person's oldest event that is in force and not before `start`, or the cut."""
-    oldest = cut
-    for s in range(brief):
-        for e in range(_ahead(at, first[p, s], last[p, s], start), last[p, s]):
-            if at[e] >= oldest or known_from[e] <= cut < known_to[e]:
-                oldest = min(oldest, at[e])
-                break
-    return oldest
-
-
-@inlined
-def _climb(out, row, base, ladder, cut, starts, k, since, midnights, streams, program, scratch):  # type: ignore[no-untyped-def]
-    """The features of one ladder."""
-    _, _, column, kind, code, window, other, against, days, half_life, _, _, _ = program
-    _, _, ats, values, in_place, begins, ends, _ = scratch
-    walk, low, high = ladder
-    c = base + code[low]
-    rungs = out, row, column, kind, low, high, begins, c, window
-    if in_place[c]:
-        at, value, away = streams[2], streams[6], streams[7][code[low]]
-    else:
-        at, value, away = ats, values, 0
-    if walk <= DECAYED_MEAN:
-        _of_values(walk, cut, rungs, ends[c], at, value, away, against, half_life)
-    elif walk <= DECAYED:
-        _of_moments(walk, cut, rungs, ends[c], at, midnights, half_life)
-    elif walk <= RUN:
-        _of_two(walk, rungs, ends, at, base, other, in_place, streams[2], ats)
-    else:
-        _of_cover(walk, cut, rungs, ends[c], since, starts, k, against, days)
-
-
-@inlined
-def _of_values(walk, cut, rungs, end, at, value, away, against, half_life):  # type: ignore[no-untyped-def]
+def _of_values(walk, cut, rungs, end, last, at, value, away, against, half_life, sums, held):  # type: ignore[no-untyped-def]
     out, row, column, _, low, high, begins, c, window = rungs
     if walk == SUM:
         _sums(*rungs, end, value, away)
     elif walk == LEAST:
         _extremes(*rungs, end, value, away)
     elif walk == SLOPE:
-        _slopes(*rungs, end, at, value, away)
+        _slopes(rungs, end, last, at, value, away, sums, held)
+    elif walk == LAST:
+        _lasts(*rungs, end, at, value, away)
     else:
         for f in range(low, high):
             begin, wide = begins[c, window[f]], begins[c, against[f]]
@@ -223,28 +137,102 @@ def _extremes(out, row, column, kind, low, high, begins, c, window, end, value, 
 
 
 @inlined
-def _slopes(out, row, column, kind, low, high, begins, c, window, e, at, value, away):  # type: ignore[no-untyped-def]
-    """Least squares, per day: moments count from the newest that has a value, and values from one of its, so that the
-    sums stay as small as the spread they are taken from. NaN where all values are of one moment."""
-    valued, total, moments, squares, products = 0, 0, 0.0, 0.0, 0.0
-    newest, level = NO_VALUE, 0
+def _lasts(out, row, column, kind, low, high, begins, c, window, end, at, value, away):  # type: ignore[no-untyped-def]
+    newest, found = _newest(at, value, away, begins[c, window[high - 1]], end)
     for f in range(low, high):
-        begin = begins[c, window[f]]
-        while e > begin:
+        out[row, column[f]] = found / SCALE if newest >= begins[c, window[f]] else np.nan
+
+
+@inlined
+def _newest(at, value, away, begin, end):  # type: ignore[no-untyped-def]
+    """The place of the newest value, and the value; the greatest of several at one moment."""
+    e = end - 1
+    while e >= begin and value[there(e + away)] == NO_VALUE:
+        e -= 1
+    place, found = e, NO_VALUE
+    if e >= begin:
+        found = value[there(e + away)]
+        while e > begin and at[there(e - 1)] == at[there(place)]:
             e -= 1
-            here, risen, moment = 1, value[there(e + away)], at[there(e)]
-            if risen == NO_VALUE or (e > begin and at[there(e - 1)] == moment):
-                here, risen, e = _moment(at, value, away, begin, e + 1)
-            if here:
-                if valued == 0:
-                    newest, level = moment, risen // here
-                back, risen = np.float64(moment - newest), risen - here * level
-                valued, total = valued + here, total + risen
-                moments += back * here
-                squares += back * back * here
-                products += back * risen
+            found = max(found, value[there(e + away)])
+    return place, found
+
+
+@inlined
+def _slopes(rungs, end, last, at, value, away, sums, held):  # type: ignore[no-untyped-def]
+    """Least squares, per day; NaN where all values are of one moment. Exact, from running sums of whole numbers, unless
+    the ladder's own events do not allow of it. held: of which of a person's events, up to the `last`, there are `sums`,
+    and whether they hold; those of gathered events are for one row alone."""
+    _, _, _, _, _, high, begins, c, window = rungs
+    begin = begins[c, window[high - 1]]
+    if last < end or begin < held[0] or held[1] < end:
+        held[0], held[1], held[2] = begin, last, _run_up(sums, begin, max(end, last), at, value, away)
+        if not held[2] and end < last:
+            held[1], held[2] = end, _run_up(sums, begin, end, at, value, away)
+    if held[2]:
+        _exact_slopes(*rungs, end, held[0], sums)
+    else:
+        _walked_slopes(*rungs, end, at, value, away)
+
+
+@inlined
+def _run_up(sums, begin, end, at, value, away):  # type: ignore[no-untyped-def]
+    """Sums over the first events from `begin` on, of none to all: of ones, values, moments, squares of moments, and
+    products, for events that have a value. Whether they hold: moments are whole minutes apart, and no slope of any of
+    the events can overflow."""
+    valued, total, moments, squares, products = 0, 0, 0, 0, 0
+    largest, odd, minutes = 0, 0, 0
+    sums[0, :] = 0
+    for n in range(end - begin):
+        here, passed = value[there(begin + n + away)], there(at[there(begin + n)] - at[begin])
+        minutes = whole(passed // there(MINUTE))
+        odd |= whole(passed) - minutes * MINUTE
+        if here != NO_VALUE:
+            valued, total, moments = valued + 1, total + here, moments + minutes
+            squares, products = squares + minutes * minutes, products + minutes * here
+            largest = max(largest, abs(here))
+        after = there(n + 1)
+        sums[after, 0], sums[after, 1], sums[after, 2] = valued, total, moments
+        sums[after, 3], sums[after, 4] = squares, products
+    return odd == 0 and np.float64(valued) * valued * minutes * max(minutes, 2 * largest) < LARGEST
+
+
+@inlined
+def _exact_slopes(out, row, column, kind, low, high, begins, c, window, end, since, sums):  # type: ignore[no-untyped-def]
+    upto = there(end - since)
+    for f in range(low, high):
+        before = there(begins[c, window[f]] - since)
+        valued, total = sums[upto, 0] - sums[before, 0], sums[upto, 1] - sums[before, 1]
         if kind[f] == SLOPE:
-            rise, spread = products - moments * total / valued, squares - moments * moments / valued
+            moments = sums[upto, 2] - sums[before, 2]
+            spread = valued * (sums[upto, 3] - sums[before, 3]) - moments * moments
+            rise = valued * (sums[upto, 4] - sums[before, 4]) - moments * total
+            out[row, column[f]] = rise / spread * (DAY / MINUTE / SCALE) if spread else np.nan
+        else:
+            out[row, column[f]] = total / SCALE if kind[f] == SUM else total / SCALE / valued
+
+
+@inlined
+def _walked_slopes(out, row, column, kind, low, high, begins, c, window, end, at, value, away):  # type: ignore[no-untyped-def]
+    """As near as floating point comes: moments count from the newest that has a value, and values from that one, so
+    that the sums stay as small as the spread they are taken from.
+
+    The sum of products is taken by parts, as steps from moment to moment: events of one moment add nothing to those,
+    whatever their order.
+    """
+    newest, level = _newest(at, value, away, begins[c, window[high - 1]], end)
+    valued, total, back, moments, squares, steps, e = 0, 0, 0.0, 0.0, 0.0, 0.0, newest + 1
+    for f in range(low, high):
+        while e > begins[c, window[f]]:
+            e -= 1
+            if value[there(e + away)] != NO_VALUE:
+                further = np.float64(at[there(e)] - at[there(newest)])
+                steps += (further - back) * total
+                back, valued, total = further, valued + 1, total + value[there(e + away)] - level
+                moments += back
+                squares += back * back
+        if kind[f] == SLOPE:
+            rise, spread = back * total - steps - moments * total / valued, squares - moments * moments / valued
             out[row, column[f]] = rise / spread * (DAY / SCALE) if moments else np.nan
         else:
             summed = (total + level * valued) / SCALE
@@ -317,8 +305,6 @@ def _cadence(cut, at, begin, end):  # type: ignore[no-untyped-def]
 def _of_value(kind, cut, at, value, away, begin, end, wide, half_life):  # type: ignore[no-untyped-def]
     if kind == FIRST:
         return _first(at, value, away, begin, end)
-    if kind == LAST:
-        return _last(at, value, away, begin, end)
     if kind == DECAYED_MEAN:
         return _decayed_mean(cut, at, value, away, begin, end, half_life)
     return _last(at, value, away, begin, end) - _mean(value, away, wide, end)
@@ -381,7 +367,7 @@ def _of_two(walk, rungs, ends, at, base, other, in_place, streamed, gathered):  
             until = NO_VALUE
             if among:
                 until = streamed[ends[o] - 1] if in_place[o] else gathered[ends[o] - 1]
-            out[row, column[f]] = ends[c] - _ahead(at, begin, ends[c], until + 1)
+            out[row, column[f]] = ends[c] - ahead(at, begin, ends[c], until + 1)
 
 
 @inlined

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from features import aggregates as made
-from features.aggregates import KINDS, NO_VALUE, Bits, Flags, Floats, Ints, compiled, fill
+from features.aggregates import FOREVER, KINDS, NO_VALUE, Bits, Flags, Floats, Ints, compiled
+from features.driver import fill
 from features.events import Events, Streams, code_of
 from features.table import FeatureInfo
 from features.windows import DAY, midnights, shift_moments
@@ -64,9 +65,10 @@ class Program(NamedTuple):
 
 class Scratch(NamedTuple):
     """Where the pass puts what it finds for each row of a `block` of rows. The events in force of a code lie up to
-    `ends[code]`, and those of a window from `begins[code, window]`: in the stream, where they are `in_place`, or else
-    in the `room` that each code has here for the most events that anyone has in a stream. Codes are counted on from
-    row to row. since: from when each row's person is known."""
+    `ends[code]`, and those of a window from `begins[code, window]`: in the stream, where they are `in_place` and the
+    person's go on to `lasts[code]`, or else in the `room` that each code has here for the most events that anyone has
+    in a stream. Codes are counted on from row to row. since: from when each row's person is known; sums: running sums
+    that are `held` from row to row."""
 
     block: int
     room: int
@@ -75,7 +77,10 @@ class Scratch(NamedTuple):
     in_place: Flags
     begins: Ints
     ends: Ints
+    lasts: Ints
     since: Ints
+    sums: Ints
+    held: Ints
 
 
 def scratch(room: int, codes: int, windows: int) -> Scratch:
@@ -89,7 +94,10 @@ def scratch(room: int, codes: int, windows: int) -> Scratch:
         np.zeros(places, np.bool_),
         np.zeros((places, windows), np.int64),
         np.zeros(places, np.int64),
+        np.zeros(places, np.int64),
         np.zeros(block, np.int64),
+        np.zeros((room + 1, 5), np.int64),
+        np.full(3, NO_VALUE),
     )
 
 
@@ -166,14 +174,14 @@ def compute(out: Floats, events: Events, rows: Rows, what: Program, zone: str) -
     """Put the program's features of every row into their columns of `out`, NaN where there is nothing to make one of.
     Days are those of `zone`."""
     streams, (people, place) = events.streams, _people(rows.person)
-    first, last = np.zeros((2, len(people), len(what.reach)), np.int64)
-    _slices(first, last, streams.begins, events.person, people)
+    first, last, until = np.zeros((3, len(people), len(what.reach)), np.int64)
+    _slices(first, last, until, streams.begins, events.person, people, streams.known_from, streams.known_to)
     room = scratch(max(1, int((last - first).max())), len(streams.shift), len(rows.days))
     calendar = np.empty(0, np.int64)
     if KINDS["distinct_days"] in what.kind:
         calendar = midnights(int(rows.starts[:, :-1].min()), int(rows.cuts.max()), zone)
     tables = tuple(streams), tuple(what), tuple(room)  # compiled code that is kept on disk must not name our classes
-    fill(out, place, first, last, rows.place, rows.cuts, rows.starts, calendar, *tables)
+    fill(out, place, (first, last, until), rows.place, rows.cuts, rows.starts, calendar, *tables)
 
 
 def _people(person: Ints) -> tuple[Ints, Ints]:
@@ -186,14 +194,18 @@ def _people(person: Ints) -> tuple[Ints, Ints]:
 
 
 @compiled
-def _slices(first, last, begins, person, people):  # type: ignore[no-untyped-def]
-    """For each of the sorted `people` and each stream, where the person's events begin and end."""
+def _slices(first, last, until, begins, person, people, known_from, known_to):  # type: ignore[no-untyped-def]
+    """For each of the sorted `people` and each stream, where the person's events begin and end; and until when all of
+    those before a cut are in force if the newest of them is: never, unless each was known no later than the next."""
     for s in range(len(begins) - 1):
         e, end = begins[s], begins[s + 1]
         for p in range(len(people)):
             while e < end and person[e] < people[p]:
                 e += 1
             first[p, s] = e
+            known, shut = NEVER, FOREVER
             while e < end and person[e] == people[p]:
+                shut = min(shut, known_to[e] if known_from[e] >= known else NEVER)
+                known = known_from[e]
                 e += 1
-            last[p, s] = e
+            last[p, s], until[p, s] = e, shut

@@ -120,13 +120,15 @@ NIGHTS = [
 hours = st.integers(0, 10 * 24) | st.sampled_from([95, 96, 120])
 known = {"known_from": hours, "lasts": st.none() | st.integers(1, 72)}
 person, team = st.integers(1, 2), st.sampled_from(["T1", "T2", None])
+odd_hours = hours | st.sampled_from([95.5, 95.99999, 96.0001])
+"""Moments that need not be whole minutes apart."""
 observation = st.fixed_dictionaries(
     {
         "person_id": person,
         "team_id": team,
         "code": st.sampled_from("ab"),
-        "value": st.none() | st.sampled_from([0.0, 1.0, 2.5, -3.0, 7.12345]),
-        "occurred_at": hours,
+        "value": st.none() | st.sampled_from([0.0, 1.0, 2.5, -3.0, 7.12345, 9e8]),
+        "occurred_at": odd_hours,
         **known,
     }
 )
@@ -287,6 +289,69 @@ def test_some_events_in_place_and_others_gathered(paths, late):
     three_ways(rows, index_of([(1, 50)], NIGHTS[2]), APART)
     assert paths("reading") == {(False, 3) if "observations" in late else (True, 4)}
     assert paths("visit") == {(False, 2) if "contacts" in late else (True, 3)}
+
+
+def lone_readings(*told, people=1):
+    """Of people in one table: hour, value, and the hour at which it became known and at which it no longer was."""
+    readings = [
+        {"person_id": person, "team_id": None, "code": "a", "occurred_at": at, "value": value, "known_from": known}
+        | {"lasts": None if until is None else until - known}
+        for person in range(1, people + 1)
+        for at, value, known, until in told
+    ]
+    return histories({"observations": readings, "contacts": [], "referrals": []}, NIGHTS[2])
+
+
+USUAL = [(hour, float(hour % 7), hour, None) for hour in range(5, 200, 13)]
+SLOPES = ["slope_reading_3d", "slope_reading_7d", "sum_reading_7d"]
+
+
+@pytest.mark.parametrize(
+    "stray",
+    [
+        (201, 4.0, 201, None),
+        (201.0001, 4.0, 201.0001, None),  # no whole minutes from the others
+        (0.0001, 4.0, 0.0001, None),
+        (201, 9e8, 201, None),  # too large for sums of whole numbers
+        (0, 9e8, 0, None),
+        (100, 9e8, 205, None),  # known later
+        (100.0001, 4.0, 205, None),
+        (100, 9e8, 105, 110),  # no longer known
+    ],
+)
+def test_rows_are_the_same_to_the_bit_whatever_else_is_known_of_the_person(stray):
+    """In any order and alone: though sums are held from row to row, and depend on what there is to hold."""
+    cuts = [(1, hour) for hour in (180, 190, 195, 197, 200)]
+    index = index_of(cuts, NIGHTS[2])
+    made = features(lone_readings(*USUAL), index, APART)[SLOPES]
+    assert made.notna().all(axis=None)
+    more = lone_readings(*USUAL, stray)
+    three_ways(more, index, APART)
+    for order in ([0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 4, 0, 3, 1], [1], [4]):
+        chosen = features(more, index.iloc[order], APART)[SLOPES]
+        pd.testing.assert_frame_equal(chosen, made.iloc[order].reset_index(drop=True), check_exact=True)
+
+
+@pytest.mark.parametrize("value", [9e8, 4.0])
+@pytest.mark.parametrize("known", [(60, None), (175, None), (60, 185), (185, 193)])
+def test_one_person_s_rows_of_which_some_are_gathered(value, known):
+    """Wherever the person's events lie, behind those of others."""
+    readings = lone_readings(*USUAL, (60, value, *known), (60, 2.0, 60, None), people=6)
+    hours = [20, 170, 176, 184, 186, 192, 194, 199]
+    index = index_of([(1, hour) for hour in hours + hours[::-1]], NIGHTS[2])
+    three_ways(readings, index, APART)
+    first = features(readings, index, APART)
+    for number in (2, 4, 6):
+        other = features(readings, index.assign(person_id=number), APART)
+        pd.testing.assert_frame_equal(other.assign(person_id=1), first, check_exact=True)
+
+
+@pytest.mark.parametrize("odd", [(0.0001,), (0.0, 0.0001), (0.0,)])
+@pytest.mark.parametrize("values", [(4.0, 1.0, -2.5), (9e8,), (-9e8,) * 30 + (9e8,) * 30, (None,), (None, 2.0)])
+def test_sums_of_whole_numbers_give_way_where_they_would_not_be_exact(odd, values):
+    """Moments that are no whole minutes apart, and values whose products with them are too large."""
+    told = [(3 * n + odd[n % len(odd)], values[n % len(values)], 3 * n, None) for n in range(60)]
+    three_ways(lone_readings(*told), index_of([(1, 90), (1, 170), (1, 179)], NIGHTS[2]), APART)
 
 
 def strays(rows, index):
