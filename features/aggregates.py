@@ -29,8 +29,8 @@ FOREVER = np.iinfo(np.int64).max
 DAY = 86_400_000_000.0
 """Microseconds in a day; every moment here is microseconds since 1970."""
 
-SUM, MEAN, LEAST, MOST, SLOPE, FIRST, LAST, CHANGE, DECAYED_MEAN = range(9)
-OF_VALUES = ("sum", "mean", "min", "max", "slope", "first", "last", "change", "decayed_mean")
+SUM, MEAN, LEAST, MOST, SLOPE, FIRST, LAST, CHANGE, DECAYED_MEAN, DECAYED_EXCESS = range(10)
+OF_VALUES = ("sum", "mean", "min", "max", "slope", "first", "last", "change", "decayed_mean", "decayed_excess")
 DISTINCT_DAYS, LONGEST_GAP, COUNT, DAYS_SINCE, DAYS_SINCE_FIRST, CADENCE, DECAYED = range(10, 17)
 OF_MOMENTS = ("distinct_days", "longest_gap", "count", "days_since", "days_since_first", "cadence", "decayed")
 SHARE, RUN, RATE, RATIO = range(20, 24)
@@ -161,7 +161,7 @@ def _climb(out, row, base, ladder, cut, starts, k, since, midnights, streams, pr
         at, value, away = streams[2], streams[6], streams[7][code[low]]
     else:
         at, value, away = ats, values, 0
-    if walk <= DECAYED_MEAN:
+    if walk <= DECAYED_EXCESS:
         _of_values(walk, cut, rungs, ends[c], at, value, away, against, half_life)
     elif walk <= DECAYED:
         _of_moments(walk, cut, rungs, ends[c], at, midnights, half_life)
@@ -276,7 +276,6 @@ def _distinct_days(out, row, column, kind, low, high, begins, c, window, e, at, 
 
 @inlined
 def _longest_gaps(out, row, column, kind, low, high, begins, c, window, end, at):  # type: ignore[no-untyped-def]
-    """Days; between one event and the next."""
     longest, e = -1, end
     for f in range(low, high):
         while e > begins[c, window[f]]:
@@ -319,8 +318,8 @@ def _of_value(kind, cut, at, value, away, begin, end, wide, half_life):  # type:
         return _first(at, value, away, begin, end)
     if kind == LAST:
         return _last(at, value, away, begin, end)
-    if kind == DECAYED_MEAN:
-        return _decayed_mean(cut, at, value, away, begin, end, half_life)
+    if kind >= DECAYED_MEAN:
+        return _faded(kind, cut, at, value, away, begin, end, wide, half_life)
     return _last(at, value, away, begin, end) - _mean(value, away, wide, end)
 
 
@@ -358,13 +357,14 @@ def _mean(value, away, begin, end):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _decayed_mean(cut, at, value, away, begin, end, half_life):  # type: ignore[no-untyped-def]
+def _faded(kind, cut, at, value, away, begin, end, wide, half_life):  # type: ignore[no-untyped-def]
     total, weights, e = 0.0, 0.0, end
     while e > begin:
         weight = np.exp2((at[there(e - 1)] - cut) / half_life)
         here, risen, e = _moment(at, value, away, begin, e)
-        total += weight * risen
-        weights += weight * here
+        total, weights = total + weight * risen, weights + weight * here
+    if kind == DECAYED_EXCESS:
+        return total / SCALE - weights * _mean(value, away, wide, end) if weights else 0.0
     return total / SCALE / weights
 
 

@@ -46,6 +46,7 @@ families:
       - {ratio: a, days: 3, against: 7}
       - {decayed: both, half_life: [1, 2]}
       - {decayed_mean: both, half_life: 1}
+      - {decayed_excess: both, half_life: [1, 2], against: 30}
       - {sum: both, days: [1, 7]}
       - {mean: b, days: [1, 7]}
       - {min: both, days: [3, 7]}
@@ -86,6 +87,8 @@ families:
       - {ratio: visit, days: 3, against: 7}
       - {decayed: reading, half_life: 1}
       - {decayed_mean: reading, half_life: 1}
+      - {decayed_excess: reading, half_life: 1, against: 14}
+      - {decayed_excess: spell, half_life: 1, against: 14}
       - {sum: reading, days: [1, 7]}
       - {sum: spell, days: 7}
       - {mean: reading, days: [3, 7]}
@@ -104,7 +107,7 @@ families:
 CODES = {"visit": 0, "reading": 1}
 """Which number the pass gives the codes of `APART`."""
 INFOS = list(CATALOGUE.infos())
-FLOATS = {"slope", "decayed", "decayed_mean", "cadence", "rate", "ratio", "change", "team_share"}
+FLOATS = {"slope", "decayed", "decayed_mean", "decayed_excess", "cadence", "rate", "ratio", "change", "team_share"}
 EXACT = set(AGGREGATES) - FLOATS
 BEFORE = load_catalogue(
     "{events: {admission: {table: stays}}, families: {all: {title: All, features: [{count: admission, days: 9}], "
