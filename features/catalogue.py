@@ -114,7 +114,7 @@ class Feature(_Data):
         empty, extra = AGGREGATES[self.aggregate].empty, (self.among, self.until, self.against)
         against = f"_against_{self.against}d" if self.against else ""
         spans = [(f"_{n}d{against}", n, 0) for n in self.days] or [
-            (f"_{n}d", FADED_AFTER * n, n) for n in self.half_life
+            (f"_{n}d{against}", FADED_AFTER * n, n) for n in self.half_life
         ]
         for suffix, days, half_life in spans or [("", 0, 0)]:
             yield FeatureInfo(

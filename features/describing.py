@@ -52,5 +52,7 @@ def _window(info: FeatureInfo) -> str:
     if info.aggregate in ("person", "open"):
         return "at the cut"
     if info.half_life:
-        return f"half-life {info.half_life} days"
-    return f"{info.days} days" + (f", against {info.against}" if info.against else "")
+        length = f"half-life {info.half_life} days"
+    else:
+        length = f"{info.days} days"
+    return length + (f", against {info.against}" if info.against else "")
