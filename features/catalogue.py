@@ -29,6 +29,7 @@ COMPARED = (
     r"|(?:==?|<>|!=|is\s+(?:not\s+)?distinct\s+from)\s*('[^']*'))"
 )
 """How a condition compares a column with codes, in a list or singly."""
+NEARLY_USUAL = 0.05
 PLACEHOLDER = re.compile(r"\{(\w+)(?::([^}]*))?\}")
 
 
@@ -215,12 +216,15 @@ def load_catalogue(text: str, where: str) -> Catalogue:
 
 
 def fill(template: str, row: Mapping[str, float], cut_share: float = 0.0) -> str:
-    """Put values into `{name}`, `{name:noun}` (counted, in the plural where due) and `{name:ago}` (days as words)."""
+    """Put values into `{name}`, `{name:noun}` (counted, in the plural where due), `{name:ago}` (days as words) and
+    `{name:side}` (of what is 0 when all is as usual: above, at or below)."""
 
     def word(match: re.Match[str]) -> str:
         value, form = row[match[1]], match[2] or ""
         if not _known(value):
             return "no record"
+        if form == "side":
+            return "at" if abs(value) < NEARLY_USUAL else "above" if value > 0 else "below"
         return _ago(value, cut_share) if form == "ago" else _counted(value, form)
 
     return PLACEHOLDER.sub(word, template)

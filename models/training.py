@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from features.errors import ContractError, NotReadyError
 from features.table import KEYS, Contract
 from models import boosting
-from models.bundle import LIGHTGBM, LOGISTIC, Bundle
+from models.bundle import ENSEMBLE, LOGISTIC, MODELS, Bundle
 from models.calibration import Calibration, fit_calibration
 from models.logistic import Logistic, fit_logistics, make_terms
 from models.metrics import log_loss
@@ -117,9 +117,9 @@ def _fit(training: Block, later: Block, contract: Contract, config: TrainConfig)
     sampled, log_share = _sample(training, config)
     logistic = _fit_logistic(sampled, later, contract, log_share, config)
     boosters, losses = _fit_boosters(sampled, later, contract, log_share, config)
-    lead = LIGHTGBM if training.admissions >= config.lead_from_admissions else LOGISTIC
+    lead = ENSEMBLE if training.admissions >= config.lead_from_admissions else LOGISTIC
     lineage = _lineage(training, sampled, later, contract, config) | {"later_log_loss": losses}
-    identity = {LIGHTGBM: Calibration(), LOGISTIC: Calibration()}
+    identity = {model: Calibration() for model in MODELS}
     draft = Bundle(boosters, logistic, identity, contract, lineage, lead, log_share, config.threads)
     return replace(draft, calibration={model: _calibrate(draft, later, model) for model in identity})
 

@@ -14,12 +14,13 @@ from features.cohort import CaseloadRules
 from features.errors import ConfigError, nearest
 from features.labels import OutcomeRules
 from features.sources.task import FrameSpec
+from models.bundle import MODELS
 from models.gate import GateConfig
 from models.training import TrainConfig
 from models.tuning import TuneConfig
 
 DATA_VARIABLE = "MINUSNINE_DATA"
-RESERVED = {"lightgbm", "logistic", "champion", "everyone", "oracle", "filter", "filter in time"}
+RESERVED = {*MODELS, "champion", "everyone", "oracle", "filter", "filter in time"}
 """What models and bounds are called beside the rules."""
 
 
