@@ -31,8 +31,8 @@ class TrainConfig(BaseModel):
 
     Negatives are sampled for speed only: above `sample_above_rows` training rows, all positives and a keyed share
     `negative_share` of the negatives are kept, and ln(negative_share) is added to every logit, which is exact. Below it
-    every row is kept. `lead_from_admissions`: with fewer distinct training admissions the logistic regression leads,
-    because it is then the better ranked and better calibrated of the two.
+    every row is kept. `lead_from_admissions`: from so many distinct training admissions the ensemble leads; with fewer
+    the logistic regression alone, since the trees then have little to add to it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,7 +53,7 @@ class TrainConfig(BaseModel):
     monotone: Literal["basic", "intermediate"] | None = "intermediate"
     threads: Count = 1
     logistic_l2: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (10.0, 100.0, 1000.0)
-    lead_from_admissions: Annotated[int, Field(ge=0)] = 1000
+    lead_from_admissions: Annotated[int, Field(ge=0)] = 400
     least_admissions: Count = 20
     least_calibration_admissions: Count = 5
 
