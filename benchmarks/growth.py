@@ -52,7 +52,7 @@ def model(people: int = 6_000, cuts: int = 20) -> Bundle:
     days = [country.LAST - 9 * cut * country.DAY for cut in range(cuts)][::-1]
     keyed = pd.DataFrame({"person_id": np.tile(who, cuts), "as_of": moments(np.repeat(days, people))})
     frame = build(tables, keyed, SERVICE.catalogue, SERVICE.config.zone)
-    logit = -4.3 + frame["decayed_unscheduled_4d"] + 0.3 * frame["decayed_no_access_4d"]
+    logit = -4.3 + frame["decayed_unplanned_4d"] + 0.3 * frame["decayed_no_access_4d"]
     ill = np.random.default_rng(1).random(len(frame)) < 1 / (1 + np.exp(-logit))
     admitted = (keyed["as_of"] + timedelta(days=2)).where(ill)
     labels = keyed.assign(label=ill.astype(int), admitted_at=admitted, state="usable")

@@ -29,8 +29,8 @@ MINUTE = 60_000_000
 LARGEST = 2.0**62
 """Whole numbers below it can be added, and taken from one another, without overflow."""
 
-SUM, MEAN, LEAST, MOST, SLOPE, FIRST, LAST, CHANGE, DECAYED_MEAN = range(9)
-OF_VALUES = ("sum", "mean", "min", "max", "slope", "first", "last", "change", "decayed_mean")
+SUM, MEAN, LEAST, MOST, SLOPE, FIRST, LAST, CHANGE, DECAYED_MEAN, DECAYED_EXCESS = range(10)
+OF_VALUES = ("sum", "mean", "min", "max", "slope", "first", "last", "change", "decayed_mean", "decayed_excess")
 DISTINCT_DAYS, LONGEST_GAP, COUNT, DAYS_SINCE, DAYS_SINCE_FIRST, CADENCE, DECAYED = range(10, 17)
 OF_MOMENTS = ("distinct_days", "longest_gap", "count", "days_since", "days_since_first", "cadence", "decayed")
 SHARE, RUN, RATE, RATIO = range(20, 24)
@@ -59,7 +59,7 @@ def climb(out, row, base, ladder, cut, starts, k, since, midnights, streams, pro
         at, value, away = streams[2], streams[6], streams[7][code[low]]
     else:
         at, value, away = ats, values, 0
-    if walk <= DECAYED_MEAN:
+    if walk <= DECAYED_EXCESS:
         _of_values(walk, cut, rungs, ends[c], lasts[c], at, value, away, against, half_life, sums, held)
     elif walk <= DECAYED:
         _of_moments(walk, cut, rungs, ends[c], at, midnights, half_life)
@@ -264,7 +264,6 @@ def _distinct_days(out, row, column, kind, low, high, begins, c, window, e, at, 
 
 @inlined
 def _longest_gaps(out, row, column, kind, low, high, begins, c, window, end, at):  # type: ignore[no-untyped-def]
-    """Days; between one event and the next."""
     longest, e = -1, end
     for f in range(low, high):
         while e > begins[c, window[f]]:
@@ -305,8 +304,8 @@ def _cadence(cut, at, begin, end):  # type: ignore[no-untyped-def]
 def _of_value(kind, cut, at, value, away, begin, end, wide, half_life):  # type: ignore[no-untyped-def]
     if kind == FIRST:
         return _first(at, value, away, begin, end)
-    if kind == DECAYED_MEAN:
-        return _decayed_mean(cut, at, value, away, begin, end, half_life)
+    if kind >= DECAYED_MEAN:
+        return _faded(kind, cut, at, value, away, begin, end, wide, half_life)
     return _last(at, value, away, begin, end) - _mean(value, away, wide, end)
 
 
@@ -336,21 +335,32 @@ def _last(at, value, away, begin, end):  # type: ignore[no-untyped-def]
 
 @inlined
 def _mean(value, away, begin, end):  # type: ignore[no-untyped-def]
-    total, valued = 0, 0
-    for e in range(there(begin + away), there(end + away)):
-        total += value[e] if value[e] != NO_VALUE else 0
-        valued += value[e] != NO_VALUE
+    valued, total = _summed(value, away, begin, end)
     return total / SCALE / valued
 
 
 @inlined
-def _decayed_mean(cut, at, value, away, begin, end, half_life):  # type: ignore[no-untyped-def]
+def _summed(value, away, begin, end):  # type: ignore[no-untyped-def]
+    """How many values there are, and their sum."""
+    valued, total = 0, 0
+    for e in range(there(begin + away), there(end + away)):
+        total += value[e] if value[e] != NO_VALUE else 0
+        valued += value[e] != NO_VALUE
+    return valued, total
+
+
+@inlined
+def _faded(kind, cut, at, value, away, begin, end, wide, half_life):  # type: ignore[no-untyped-def]
+    """The mean; or the sum of how far values lie above the mean of the wide window, in whole numbers until they are
+    weighted, so that what is not above it is nothing at all."""
+    of_usual, usual = _summed(value, away, wide, end) if kind == DECAYED_EXCESS else (1, 0)
     total, weights, e = 0.0, 0.0, end
     while e > begin:
         weight = np.exp2((at[there(e - 1)] - cut) / half_life)
         here, risen, e = _moment(at, value, away, begin, e)
-        total += weight * risen
-        weights += weight * here
+        total, weights = total + weight * (risen * of_usual - here * usual), weights + weight * here
+    if kind == DECAYED_EXCESS:
+        return total / of_usual / SCALE if weights else 0.0
     return total / SCALE / weights
 
 

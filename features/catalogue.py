@@ -29,6 +29,7 @@ COMPARED = (
     r"|(?:==?|<>|!=|is\s+(?:not\s+)?distinct\s+from)\s*('[^']*'))"
 )
 """How a condition compares a column with codes, in a list or singly."""
+NEARLY_USUAL = 0.05
 PLACEHOLDER = re.compile(r"\{(\w+)(?::([^}]*))?\}")
 
 
@@ -94,9 +95,11 @@ class Feature(_Data):
                 f"{self.aggregate} must say {' and '.join(wanted) or 'no more'}; found {', '.join(said) or 'none'}"
             )
             raise ValueError(message)
-        if min((*self.days, *self.half_life), default=1) < 1 or (self.against and self.against <= max(self.days)):
+        looked_back = [*self.days, *(FADED_AFTER * n for n in self.half_life)]
+        if min(looked_back, default=1) < 1 or (self.against and self.against <= max(looked_back)):
             message = (
-                f"{self.aggregate} of {self.of} must have days of 1 or more, and fewer of them than it has against"
+                f"{self.aggregate} of {self.of} must have days of 1 or more ({FADED_AFTER} for each of a half-life), and "
+                "fewer of them than it has against"
             )
             raise ValueError(message)
         return self
@@ -112,7 +115,7 @@ class Feature(_Data):
         empty, extra = AGGREGATES[self.aggregate].empty, (self.among, self.until, self.against)
         against = f"_against_{self.against}d" if self.against else ""
         spans = [(f"_{n}d{against}", n, 0) for n in self.days] or [
-            (f"_{n}d", FADED_AFTER * n, n) for n in self.half_life
+            (f"_{n}d{against}", FADED_AFTER * n, n) for n in self.half_life
         ]
         for suffix, days, half_life in spans or [("", 0, 0)]:
             yield FeatureInfo(
@@ -213,12 +216,15 @@ def load_catalogue(text: str, where: str) -> Catalogue:
 
 
 def fill(template: str, row: Mapping[str, float], cut_share: float = 0.0) -> str:
-    """Put values into `{name}`, `{name:noun}` (counted, in the plural where due) and `{name:ago}` (days as words)."""
+    """Put values into `{name}`, `{name:noun}` (counted, in the plural where due), `{name:ago}` (days as words) and
+    `{name:side}` (of what is 0 when all is as usual: above, at or below)."""
 
     def word(match: re.Match[str]) -> str:
         value, form = row[match[1]], match[2] or ""
         if not _known(value):
             return "no record"
+        if form == "side":
+            return "at" if abs(value) < NEARLY_USUAL else "above" if value > 0 else "below"
         return _ago(value, cut_share) if form == "ago" else _counted(value, form)
 
     return PLACEHOLDER.sub(word, template)

@@ -6,6 +6,7 @@ from features.catalogue import Catalogue
 from features.table import FeatureInfo
 from features.vocabulary import AGGREGATES, PERSONAL
 
+FORMS = {"days_since": ":ago", "decayed_excess": ":side"}
 DIRECTION_WORDS = {1: "more is more risk", -1: "more is less risk", 0: "not claimed"}
 
 
@@ -32,7 +33,7 @@ def describe(catalogue: Catalogue) -> list[Description]:
             _window(info),
             DIRECTION_WORDS[info.direction],
             "unknown" if info.empty is None else f"{info.empty:g}",
-            f"{{{info.name}:ago}}" if info.aggregate == "days_since" else f"{{{info.name}}}",
+            f"{{{info.name}{FORMS.get(info.aggregate, '')}}}",
         )
         for info in catalogue.infos()
     ]
@@ -52,5 +53,7 @@ def _window(info: FeatureInfo) -> str:
     if info.aggregate in ("person", "open"):
         return "at the cut"
     if info.half_life:
-        return f"half-life {info.half_life} days"
-    return f"{info.days} days" + (f", against {info.against}" if info.against else "")
+        length = f"half-life {info.half_life} days"
+    else:
+        length = f"{info.days} days"
+    return length + (f", against {info.against}" if info.against else "")

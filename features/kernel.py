@@ -134,7 +134,7 @@ def program(infos: Sequence[FeatureInfo], columns: Sequence[int], events: Events
         np.array([info.days for info in infos], np.float64),
         np.array([info.half_life * DAY for info in infos], np.float64),
         _reach(events.streams, (code, other), np.maximum(window, against)),
-        _alone(events.streams, code[kind <= made.DECAYED_MEAN]),
+        _alone(events.streams, code[kind <= made.DECAYED_EXCESS]),
         len(days) - 2 if any(info.aggregate in ("rate", "ratio") for info in infos) else -1,
     )
 

@@ -51,6 +51,12 @@ AGGREGATES = {
     "decayed_mean": Aggregate(
         "mean value of {of}, each weighing half as much every {half_life} days", None, ("half_life",)
     ),
+    "decayed_excess": Aggregate(
+        "how far the values of {of} lie above the person's own mean over {against} days, all of them together, each "
+        "counting half as much every {half_life} days",
+        0.0,
+        ("half_life", "against"),
+    ),
     "open": Aggregate("number of {of} that have begun and not ended", 0.0, ()),
     "team_share": Aggregate(
         "share of {among} by the person's teams on whose day they recorded {of}", None, ("days", "among")

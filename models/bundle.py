@@ -22,7 +22,9 @@ from models.calibration import Calibration
 from models.logistic import Logistic
 
 FORMAT = 1
-LIGHTGBM, LOGISTIC = "lightgbm", "logistic"
+LIGHTGBM, LOGISTIC, ENSEMBLE = "lightgbm", "logistic", "ensemble"
+MODELS = (ENSEMBLE, LIGHTGBM, LOGISTIC)
+"""The ensemble's score is the mean of the other two's."""
 MANIFEST = "bundle.json"
 
 
@@ -30,7 +32,7 @@ MANIFEST = "bundle.json"
 class Bundle:
     """A trained model and everything needed to use it and to know where it came from.
 
-    boosters: LightGBM models as text, one a seed. lead: which of 'lightgbm' and 'logistic' scores by default.
+    boosters: LightGBM models as text, one a seed. lead: which of `MODELS` scores by default.
     calibration: by model. log_share: ln of the share of negatives trained on, added to every logit.
     lineage: values that go into JSON; `training.train` says which.
     """
@@ -51,7 +53,10 @@ class Bundle:
 
     def logits(self, frame: pd.DataFrame, model: str | None = None) -> npt.NDArray[np.float64]:
         """Scores before recalibration, corrected for the sampling of negatives."""
-        if self._model(model) == LOGISTIC:
+        chosen = self._model(model)
+        if chosen == ENSEMBLE:
+            return (self.logits(frame, LIGHTGBM) + self.logits(frame, LOGISTIC)) / 2
+        if chosen == LOGISTIC:
             return self.logistic.logits(frame) + self.log_share
         return boosting.logits(self.boosters, frame, self.contract, self.threads) + self.log_share
 

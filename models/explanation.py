@@ -12,7 +12,7 @@ import pandas as pd
 from features.errors import ContractError
 from features.table import KEYS
 from models import boosting
-from models.bundle import LOGISTIC, Bundle
+from models.bundle import ENSEMBLE, LIGHTGBM, LOGISTIC, Bundle
 
 Sentence = Callable[[str, Mapping[str, float]], str]
 """From a family and a row's features to the words that state its facts; empty where it has nothing to state."""
@@ -30,9 +30,16 @@ def family_contributions(bundle: Bundle, frame: pd.DataFrame, model: str | None 
     """
     bundle.contract.check(frame)
     chosen = model or bundle.lead
-    base, shares = _logistic_shares(bundle, frame) if chosen == LOGISTIC else _tree_shares(bundle, frame)
+    base, shares = _shares(bundle, frame, chosen)
     _check_additive(base + sum(shares.values()), bundle.logits(frame, chosen))
     return pd.concat([frame[list(KEYS)].assign(base=base), pd.DataFrame(shares, index=frame.index)], axis=1)
+
+
+def _shares(bundle: Bundle, frame: pd.DataFrame, model: str) -> tuple[npt.NDArray[np.float64], dict[str, np.ndarray]]:
+    if model == ENSEMBLE:
+        (base, mine), (other, theirs) = (_shares(bundle, frame, part) for part in (LIGHTGBM, LOGISTIC))
+        return (base + other) / 2, {family: (share + theirs[family]) / 2 for family, share in mine.items()}
+    return (_logistic_shares if model == LOGISTIC else _tree_shares)(bundle, frame)
 
 
 def _tree_shares(bundle: Bundle, frame: pd.DataFrame) -> tuple[npt.NDArray[np.float64], dict[str, np.ndarray]]:

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from features.errors import ContractError, NotReadyError
 from features.table import KEYS, Contract
 from models import boosting
-from models.bundle import LIGHTGBM, LOGISTIC, Bundle
+from models.bundle import ENSEMBLE, LOGISTIC, MODELS, Bundle
 from models.calibration import Calibration, fit_calibration
 from models.logistic import Logistic, fit_logistics, make_terms
 from models.metrics import log_loss
@@ -31,8 +31,8 @@ class TrainConfig(BaseModel):
 
     Negatives are sampled for speed only: above `sample_above_rows` training rows, all positives and a keyed share
     `negative_share` of the negatives are kept, and ln(negative_share) is added to every logit, which is exact. Below it
-    every row is kept. `lead_from_admissions`: with fewer distinct training admissions the logistic regression leads,
-    because it is then the better ranked and better calibrated of the two.
+    every row is kept. `lead_from_admissions`: from so many distinct training admissions the ensemble leads; with fewer
+    the logistic regression alone, since the trees then have little to add to it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,7 +53,7 @@ class TrainConfig(BaseModel):
     monotone: Literal["basic", "intermediate"] | None = "intermediate"
     threads: Count = 1
     logistic_l2: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (10.0, 100.0, 1000.0)
-    lead_from_admissions: Annotated[int, Field(ge=0)] = 1000
+    lead_from_admissions: Annotated[int, Field(ge=0)] = 400
     least_admissions: Count = 20
     least_calibration_admissions: Count = 5
 
@@ -117,9 +117,9 @@ def _fit(training: Block, later: Block, contract: Contract, config: TrainConfig)
     sampled, log_share = _sample(training, config)
     logistic = _fit_logistic(sampled, later, contract, log_share, config)
     boosters, losses = _fit_boosters(sampled, later, contract, log_share, config)
-    lead = LIGHTGBM if training.admissions >= config.lead_from_admissions else LOGISTIC
+    lead = ENSEMBLE if training.admissions >= config.lead_from_admissions else LOGISTIC
     lineage = _lineage(training, sampled, later, contract, config) | {"later_log_loss": losses}
-    identity = {LIGHTGBM: Calibration(), LOGISTIC: Calibration()}
+    identity = {model: Calibration() for model in MODELS}
     draft = Bundle(boosters, logistic, identity, contract, lineage, lead, log_share, config.threads)
     return replace(draft, calibration={model: _calibrate(draft, later, model) for model in identity})
 

@@ -14,6 +14,7 @@ from features.cohort import CaseloadRules
 from features.errors import ConfigError, nearest
 from features.labels import OutcomeRules
 from features.sources.task import FrameSpec
+from models.bundle import MODELS
 from models.gate import GateConfig
 from models.sections import SectionRules
 from models.training import TrainConfig
@@ -21,7 +22,7 @@ from models.tuning import TuneConfig
 from pipelines.gates.config import AlertsConfig, GatesConfig
 
 DATA_VARIABLE = "MINUSNINE_DATA"
-RESERVED = {"lightgbm", "logistic", "champion", "everyone", "oracle", "filter", "filter in time"}
+RESERVED = {*MODELS, "champion", "everyone", "oracle", "filter", "filter in time"}
 """What models and bounds are called beside the rules."""
 
 

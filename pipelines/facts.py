@@ -11,7 +11,7 @@ import pandas as pd
 import yaml
 
 from features.windows import HORIZON_DAYS
-from models.bundle import LIGHTGBM, Bundle
+from models.bundle import ENSEMBLE, LIGHTGBM, LOGISTIC, Bundle
 from models.evaluation import Evaluation
 from models.gate import Line
 from models.subgroups import SMALLEST
@@ -125,8 +125,9 @@ def facts(judged: Evaluation, bundle: Bundle, config: ServiceConfig) -> dict[str
         "trust": config.trust + (" (simulated people)" if config.simulated else ""),
         "outcome": outcome_words(config),
         "horizon": str(HORIZON_DAYS),
-        "lead": _lead(judged.lead, len(bundle.boosters)),
-        "beside": "ridge logistic regression" if judged.lead == LIGHTGBM else "LightGBM",
+        "lead": _words(judged.lead, len(bundle.boosters)),
+        "beside": ", ".join(_words(model, len(bundle.boosters)) for model in bundle.calibration if model != judged.lead),
+        "lead_from": f"{lineage['config']['lead_from_admissions']:,}",
         "as_of": _day(lineage["as_of"], config.zone),
         "train_period": f"{_day(training['first_as_of'], config.zone)} to {_day(training['last_as_of'], config.zone)}",
         "train_size": f"{training['rows']:,} person-days of {training['people']:,} people, "
@@ -162,10 +163,10 @@ def facts(judged: Evaluation, bundle: Bundle, config: ServiceConfig) -> dict[str
     }
 
 
-def _lead(model: str, seeds: int) -> str:
-    if model != LIGHTGBM:
-        return "Ridge logistic regression"
-    return "LightGBM (boosted trees" + (f", the mean of {seeds} seeds)" if seeds > 1 else ")")
+def _words(model: str, seeds: int) -> str:
+    trees = "LightGBM (boosted trees" + (f", the mean of {seeds} seeds)" if seeds > 1 else ")")
+    both = f"The mean, in log-odds, of {trees} and a ridge logistic regression"
+    return {LIGHTGBM: trees, LOGISTIC: "Ridge logistic regression", ENSEMBLE: both}[model]
 
 
 def _caseload(config: ServiceConfig) -> str:

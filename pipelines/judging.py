@@ -7,7 +7,7 @@ import pandas as pd
 
 from features.errors import ConfigError, ContractError
 from features.windows import HORIZON_DAYS
-from models.bundle import LIGHTGBM, LOGISTIC, Bundle
+from models.bundle import Bundle
 from models.evaluation import Evaluation, evaluate
 from models.ranking import Capacities
 from models.rules import RuleTerm, rule_scores
@@ -52,11 +52,11 @@ def judged_rows(data: Dataset) -> tuple[pd.DataFrame, pd.DataFrame]:
 def judge(
     bundle: Bundle, data: Dataset, service: Service, beside: pd.DataFrame | None = None, against: str | None = None
 ) -> Evaluation:
-    """The bundle's leading model on the test rows, beside the other model, the rules, and `beside` (person_id, as_of
+    """The bundle's leading model on the test rows, beside its other models, the rules, and `beside` (person_id, as_of
     and a column of scores a model). against: which of those is compared group by group."""
     frame, labels = judged_rows(data)
-    other = LOGISTIC if bundle.lead == LIGHTGBM else LIGHTGBM
-    comparators = rule_scores(frame, rule_terms(service.config)).assign(**{other: bundle.score(frame, other)["score"]})
+    others = {model: bundle.score(frame, model)["score"] for model in bundle.calibration if model != bundle.lead}
+    comparators = rule_scores(frame, rule_terms(service.config)).assign(**others)
     if beside is not None:
         comparators = comparators.merge(beside, on=["person_id", "as_of"], how="left", validate="1:1")
     return evaluate(

@@ -76,7 +76,7 @@ class Naive:
     def of_values(self, info, mine, person, as_of):
         valued = [(moment(r), round(r["value"], 4)) for r in mine if r.get("value") is not None]
         if not valued:
-            return 0 if info.aggregate == "sum" else math.nan
+            return 0 if info.aggregate in ("sum", "decayed_excess") else math.nan
         values = [value for _, value in valued]
         away = [(moment - as_of) / DAY for moment, _ in valued]
 
@@ -84,9 +84,12 @@ class Naive:
             weights = [0.5 ** (-d / info.half_life) for d in away]
             return sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
 
-        def change():
+        def usual():
             wide = self.held(info.of, info.against, person, as_of)
-            return max(valued)[1] - fmean(round(r["value"], 4) for r in wide if r["value"] is not None)
+            return fmean(round(r["value"], 4) for r in wide if r["value"] is not None)
+
+        def excess():
+            return sum(0.5 ** (-d / info.half_life) * (v - usual()) for d, v in zip(away, values, strict=True))
 
         return {
             "sum": lambda: sum(values),
@@ -97,7 +100,8 @@ class Naive:
             "last": lambda: max(valued)[1],
             "slope": lambda: slope(away, values),
             "decayed_mean": weighted,
-            "change": change,
+            "decayed_excess": excess,
+            "change": lambda: max(valued)[1] - usual(),
         }[info.aggregate]()
 
     def covered(self, days, person, as_of):

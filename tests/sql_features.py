@@ -74,6 +74,9 @@ def _aggregate(info, longest, zone):
         ),
         "decayed": lambda: f"coalesce(sum({weight}) {mine}, 0)",
         "decayed_mean": lambda: f"sum({weight} * v) {valued} / sum({weight}) {valued} / {SCALE}",
+        "decayed_excess": lambda: (
+            f"coalesce((sum({weight} * v) {valued} - avg(v) {wide} * sum({weight}) {valued}) / {SCALE}, 0)"
+        ),
         "sum": lambda: f"coalesce(sum(v) {valued}, 0) / {SCALE}",
         "mean": lambda: f"(sum(v) {valued} / {SCALE}) / nullif(count(*) {valued}, 0)",
         "min": lambda: f"min(v) {valued} / {SCALE}",

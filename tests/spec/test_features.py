@@ -132,6 +132,7 @@ families:
       - {run: missed, until: visit, days: 30}
       - {decayed: visit, half_life: 2}
       - {decayed_mean: visit, half_life: 2}
+      - {decayed_excess: visit, half_life: 2, against: 30}
       - {sum: visit, days: 30}
       - {first: visit, days: 30}
       - {change: visit, days: 7, against: 30}
@@ -153,6 +154,7 @@ families:
         ("run_missed_until_visit_30d", 2),
         ("decayed_visit_2d", 2**-5 + 2 * 2**-2 + 2**-1),
         ("decayed_mean_visit_2d", (10 / 32 + 20 / 4 + 40 / 4 + 30 / 2) / (1 / 32 + 1 / 4 + 1 / 4 + 1 / 2)),
+        ("decayed_excess_visit_2d_against_30d", -15 / 32 - 5 / 4 + 15 / 4 + 5 / 2),  # of a usual 25
         ("sum_visit_30d", 100),
         ("first_visit_30d", 10),
         ("change_visit_7d_against_30d", 30 - 25),

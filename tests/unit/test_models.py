@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from features.errors import ContractError, NotReadyError
 from features.table import FeatureInfo, make_contract
 from models import boosting, metrics, resampling
-from models.bundle import LIGHTGBM, LOGISTIC, _load_pyfunc, load
+from models.bundle import ENSEMBLE, LIGHTGBM, LOGISTIC, _load_pyfunc, load
 from models.calibration import fit_calibration
 from models.explanation import family_contributions, reasons
 from models.training import TrainConfig, train
@@ -29,7 +29,7 @@ CONTRACT = make_contract(
 )
 OTHER = make_contract(CONTRACT.features, "another definition of the same names")
 CONFIG = TrainConfig(seeds=(1, 2), most_trees=120, patience=15, learning_rate=0.1, feature_fraction=0.6)
-MODELS = (LIGHTGBM, LOGISTIC)
+MODELS = (ENSEMBLE, LIGHTGBM, LOGISTIC)
 
 
 def truth(frame: pd.DataFrame) -> np.ndarray:
@@ -160,7 +160,7 @@ def test_trees_stop_on_the_corrected_log_loss_of_the_later_block():
 
 def test_the_logistic_model_leads_until_there_are_enough_admissions(bundle):
     assert bundle.lineage["blocks"]["train"]["admissions"] > 500
-    for least, lead in ((10**6, LOGISTIC), (500, LIGHTGBM)):
+    for least, lead in ((10**6, LOGISTIC), (500, ENSEMBLE)):
         config = CONFIG.model_copy(update={"lead_from_admissions": least})
         assert train(TABLE, LABELS, PARTS, CONTRACT, config).lead == lead
 
@@ -218,7 +218,7 @@ def test_too_little_to_learn_from_is_said_in_a_sentence(spoil, words):
         train(table, labels, PARTS, CONTRACT, CONFIG)
 
 
-@pytest.mark.parametrize(("least", "model"), [(10**6, LOGISTIC), (0, LIGHTGBM)])
+@pytest.mark.parametrize(("least", "model"), [(10**6, LOGISTIC), (0, ENSEMBLE)])
 def test_a_lead_that_says_nothing_about_the_later_rows_is_refused(least, model):
     later = (PARTS == "calibrate").to_numpy()
     upside_down = np.random.default_rng(8).random(len(TABLE)) < expit(-6.0 - truth(TABLE))
@@ -297,7 +297,7 @@ def test_another_table_or_model_name_is_refused(bundle):
         bundle.score(TEST.drop(columns="age"))
     with pytest.raises(ContractError):
         bundle.score(TEST[[*TEST.columns[:2], *reversed(CONTRACT.names)]])
-    with pytest.raises(ContractError, match="lightgbm, logistic; found 'oracle'"):
+    with pytest.raises(ContractError, match="ensemble, lightgbm, logistic; found 'oracle'"):
         bundle.score(TEST, "oracle")
 
 
