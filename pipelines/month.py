@@ -25,6 +25,8 @@ Tell = Callable[[str], None]
 TRIES = (time(6, 10), time(6, 30), time(6, 50))
 SEEN = time(7, 0)
 DEPLOYMENT = "daily/morning"
+STANDING = ("fresh", "held back")
+"""States in which the day's lists stand, all of them or but for some teams."""
 MONTH = {
     4: Fault.TWICE,
     8: Fault.LATE,
@@ -83,7 +85,7 @@ class Morning:
     @property
     def stands(self) -> datetime | None:
         """When the day's lists first stood."""
-        return next((one.at for one in self.tries if one.lists == "fresh"), None)
+        return next((one.at for one in self.tries if one.lists in STANDING), None)
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,7 @@ def morning(scheduler: Scheduler, fault: Fault, day: date, arrivals: list[Arriva
         disturbing.deliver(arrivals, at)
         tries += tried(scheduler, fault, number, as_of, at)
         tell(f"{at:%d-%b %H:%M} {fault.value}: {', '.join(f'{one.state}, {one.lists}' for one in tries)}")
-        if tries[-1].lists == "fresh":
+        if tries[-1].lists in STANDING:
             break
     found = steps.status(config, datetime.combine(day, SEEN, zone))
     return Morning(day, fault, clock_change(day, zone), tuple(tries), (found.state, *found.says))
