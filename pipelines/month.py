@@ -25,6 +25,8 @@ Tell = Callable[[str], None]
 TRIES = (time(6, 10), time(6, 30), time(6, 50))
 SEEN = time(7, 0)
 DEPLOYMENT = "daily/morning"
+STANDING = ("fresh", "held back")
+"""States in which the day's lists stand, all of them or but for some teams."""
 MONTH = {
     4: Fault.TWICE,
     8: Fault.LATE,
@@ -83,7 +85,7 @@ class Morning:
     @property
     def stands(self) -> datetime | None:
         """When the day's lists first stood."""
-        return next((one.at for one in self.tries if one.lists == "fresh"), None)
+        return next((one.at for one in self.tries if one.lists in STANDING), None)
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,7 @@ def morning(scheduler: Scheduler, fault: Fault, day: date, arrivals: list[Arriva
         disturbing.deliver(arrivals, at)
         tries += tried(scheduler, fault, number, as_of, at)
         tell(f"{at:%d-%b %H:%M} {fault.value}: {', '.join(f'{one.state}, {one.lists}' for one in tries)}")
-        if tries[-1].lists == "fresh":
+        if tries[-1].lists in STANDING:
             break
     found = steps.status(config, datetime.combine(day, SEEN, zone))
     return Morning(day, fault, clock_change(day, zone), tuple(tries), (found.state, *found.says))
@@ -216,16 +218,21 @@ def clock_change(day: date, zone: ZoneInfo) -> str:
 
 def tabled(mornings: list[Morning]) -> pd.DataFrame:
     """day, happened, runs, said (by the first that failed), seen (at 07:00), recovered (when lists stood again)."""
-    return pd.DataFrame([_row(one, mornings[number:]) for number, one in enumerate(mornings)])
+    after_late = [False, *(one.fault is Fault.LATE for one in mornings)]
+    rows = [_row(one, mornings[number:], still=after_late[number]) for number, one in enumerate(mornings)]
+    return pd.DataFrame(rows)
 
 
-def _row(told: Morning, since: list[Morning]) -> dict[str, Any]:
+def _row(told: Morning, since: list[Morning], *, still: bool) -> dict[str, Any]:
     failed = [one for one in told.tries if one.state != "Completed"]
     stood = next((one.stands for one in since if one.stands is not None), None)
+    happened = ("still no community extract" if still else "", told.fault.value, told.clock)
     recovered = "" if not failed or stood is None else f"{stood:%d-%b %H:%M}"
     return {
         "day": f"{told.day:%a %d-%b-%Y}",
-        "happened": "; ".join(filter(None, (told.fault.value, told.clock))),
+        "happened": "; ".join(
+            filter(None, ("still no community extract" if still else "", told.fault.value, told.clock))
+        ),
         "runs": ", ".join(f"{one.at:%H:%M} {one.state}" for one in told.tries),
         "said": failed[0].said if failed else "",
         "seen": f"{told.seen[0]}: {told.seen[1]}",
