@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from math import inf
 from statistics import median
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -119,10 +120,10 @@ def _outcome(team: str, own: Any, calendar: _Calendar, config: ServiceConfig) ->
     found = usual(ages[:-1][like])
     if found is None or found.count < gates.least:
         return Outcome(TEAM, team, rule.level, UNKNOWN, value)
-    missing = _missing(own, calendar, usable)
-    enough = value * gates.team_contacts / missing if missing > 0 else np.inf
-    limits = Limits(high=max(around(found, rule.times, rule.floor).high, enough))
-    return held(TEAM, team, rule, value, found.centre, limits)
+    limit = around(found, rule.times, rule.floor).high
+    if value > limit and (missing := _missing(own, calendar, usable)) < gates.team_contacts:
+        limit = value * gates.team_contacts / missing if missing > 0 else inf
+    return held(TEAM, team, rule, value, found.centre, Limits(high=limit))
 
 
 def _ages(newest: Moments, calendar: _Calendar) -> npt.NDArray[np.float64]:
