@@ -35,13 +35,13 @@ def drawn(as_of):
 
 
 def silent(team, since):
-    """As `teams.recorded`, where nothing more came of one team."""
+    """As `teams.team_outcomes`, where nothing more came of one team."""
 
-    def recorded(service, as_of, over):
-        seen = teams.recorded(service, as_of, over)
-        return seen[(seen["team_id"] != team) | (seen["hour"] < pd.Timestamp(since))]
+    def outcomes(seen, *others):
+        left = seen[(seen["team_id"] != team) | (seen["hour"] < pd.Timestamp(since))]
+        return teams.team_outcomes(left, *others)
 
-    return recorded
+    return outcomes
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_a_morning_that_is_blocked_then_let_through_with_a_team_held_back(mornin
     assert {"passed", "failed"} <= {one.state for one in looked.outcomes}
     assert told_by(monkeypatch, capsys, "gates", *words)[0] == BlockedError.exit_code
 
-    monkeypatch.setattr(report, "recorded", silent(team, as_of - timedelta(days=5)))
+    monkeypatch.setattr(report, "team_outcomes", silent(team, as_of - timedelta(days=5)))
     published = steps.daily(with_level(config, rows="warn"), as_of, as_of, quiet)
     assert published.notes == (f"{report.UNUSUAL} {why}",)
     pages = {path.parent.name: path.read_text() for path in (lists / day).glob("*/list.html")}
