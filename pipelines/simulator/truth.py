@@ -20,6 +20,7 @@ from pipelines.simulator.people import traits_of
 from pipelines.simulator.places import World
 from pipelines.simulator.records import Records
 from pipelines.simulator.sheet import identifier
+from pipelines.simulator.teams import NEVER
 
 
 def write_truth(records: Records, folder: Path) -> None:
@@ -148,9 +149,9 @@ def local_ids(person: Ints) -> pa.Array:
 
 
 def _dates(start: date, number: Ints) -> pa.Array:
-    """The dates of simulated days; null for negative ones."""
+    """The dates of simulated days; null for negative ones and for what never comes."""
     days, place = np.unique(number, return_inverse=True)
-    dates = pa.array([start + timedelta(days=int(day)) if day >= 0 else None for day in days], pa.date32())
+    dates = pa.array([start + timedelta(days=int(day)) if 0 <= day < NEVER else None for day in days], pa.date32())
     return dates.take(pa.array(place))
 
 
