@@ -24,6 +24,7 @@ from features.teams import added
 from features.windows import HORIZON_DAYS, cuts, shift_days
 from models.splits import CALIBRATE, TEST, TRAIN, temporal_split
 from pipelines.config import ServiceConfig
+from pipelines.gates.teams import recordings, summed
 from pipelines.grouping import grouped
 from pipelines.mapping import Mapper, map_buckets
 from pipelines.store import History
@@ -66,7 +67,8 @@ class Dataset:
 class Snapshot:
     """A cut: each person on a caseload, with features; memberships; exclusions; and their personal details.
 
-    details: person_id, age (years), sex, held_30d and readings_30d (as `cohort.observed` counts them).
+    details: person_id, age (years), sex, held_30d and readings_30d (as `cohort.observed` counts them), newest (when the
+    newest record of those looked at became known). recorded: as `gates.teams.recordings`, of the contacts looked at.
     """
 
     as_of: datetime
@@ -75,6 +77,7 @@ class Snapshot:
     exclusions: pd.DataFrame
     details: pd.DataFrame
     data_as_of: datetime
+    recorded: pd.DataFrame
 
 
 def matured_outcomes(
@@ -167,7 +170,8 @@ def dataset(
 def snapshot(history: History, config: ServiceConfig, catalogue: Catalogue, as_of: datetime, over: Mapper) -> Snapshot:
     """The caseloads at `as_of` with their features, from what was known then and nothing that became known later."""
     work = partial(_caseload, history, config, catalogue, as_of)
-    built, members, excluded, details, newest = zip(*map_buckets(over, work, range(history.buckets)), strict=True)
+    pieces = map_buckets(over, work, range(history.buckets))
+    built, members, excluded, details, newest, seen = zip(*pieces, strict=True)
     known = [moment for moment in newest if moment is not None]
     if not known:
         message = (
@@ -175,7 +179,8 @@ def snapshot(history: History, config: ServiceConfig, catalogue: Catalogue, as_o
         )
         raise NotReadyError(message)
     frame = finished(built, catalogue)
-    return Snapshot(as_of, frame, _stacked(members), _summed(excluded), _stacked(details), max(known))
+    recorded = summed(_stacked(seen))
+    return Snapshot(as_of, frame, _stacked(members), _summed(excluded), _stacked(details), max(known), recorded)
 
 
 def frame_at(
@@ -194,13 +199,14 @@ def finished(parts: Sequence[Part], catalogue: Catalogue) -> pd.DataFrame:
 
 def _caseload(
     history: History, config: ServiceConfig, catalogue: Catalogue, as_of: datetime, bucket: int
-) -> tuple[Part, pd.DataFrame, pd.DataFrame, pd.DataFrame, datetime | None]:
+) -> tuple[Part, pd.DataFrame, pd.DataFrame, pd.DataFrame, datetime | None, pd.DataFrame]:
     """One bucket's share of a `Snapshot`."""
     tables = looked_at(history, config, catalogue, as_of, [as_of], bucket)
-    members, excluded = caseload(grouped(tables, config.lists), [as_of], config.caseload, config.zone)
+    lists = grouped(tables, config.lists)
+    members, excluded = caseload(lists, [as_of], config.caseload, config.zone)
     part = build_part(tables, index_of(members), catalogue, config.zone, [as_of])
     details = _details(tables, part.keyed, as_of, config.zone)
-    return part, members, excluded, details, _newest(tables)
+    return part, members, excluded, details, _newest(tables), recordings(lists["contacts"])
 
 
 def event_columns(catalogue: Catalogue) -> dict[str, set[str]]:

@@ -79,7 +79,7 @@ def score(service: Service, as_of: datetime, tell: Tell, champion: "Registered |
     made = ranking(service, bundle, as_of, earlier, tell)
     snap, ranked = made.snap, made.ranked
     tell("looking at the ranking")
-    found += report.ranking_outcomes(service, bundle, ranked, as_of)
+    found += report.ranking_outcomes(service, bundle, ranked, snap.recorded, as_of)
     report.keep(service, as_of, found)
     report.refuse(found)
     back, version = report.withheld(found), f"{champion.version} ({bundle.fingerprint[:12]})"
@@ -106,8 +106,8 @@ def look(service: Service, as_of: datetime, tell: Tell) -> tuple[Outcome, ...]:
     found = report.data_outcomes(service, bundle, as_of)
     if any(one.blocks for one in found):
         return found
-    ranked = ranking(service, bundle, as_of, _earlier(service, as_of), tell).ranked
-    return found + report.ranking_outcomes(service, bundle, ranked, as_of)
+    made = ranking(service, bundle, as_of, _earlier(service, as_of), tell)
+    return found + report.ranking_outcomes(service, bundle, made.ranked, made.snap.recorded, as_of)
 
 
 def without(ranked: pd.DataFrame, teams: Collection[str]) -> pd.DataFrame:

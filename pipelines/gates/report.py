@@ -17,7 +17,7 @@ from pipelines.gates.extracts import extract_outcomes
 from pipelines.gates.feeds import feed_outcomes
 from pipelines.gates.outcome import BUNDLE, CONTRACT, FAILED, LATE, PASSED, TEAM, Outcome, of_plain
 from pipelines.gates.scores import score_outcomes
-from pipelines.gates.teams import recorded, team_outcomes
+from pipelines.gates.teams import team_outcomes
 from pipelines.service import Service
 from pipelines.workspace import write_private
 
@@ -44,13 +44,13 @@ def data_outcomes(service: Service, bundle: Bundle, as_of: datetime) -> tuple[Ou
     )
 
 
-def ranking_outcomes(service: Service, bundle: Bundle, ranked: pd.DataFrame, as_of: datetime) -> tuple[Outcome, ...]:
-    """What can be said of a ranking: of each team's feed, and of the risks and lists of the teams that are not held
-    back for it."""
+def ranking_outcomes(
+    service: Service, bundle: Bundle, ranked: pd.DataFrame, recorded: pd.DataFrame, as_of: datetime
+) -> tuple[Outcome, ...]:
+    """What can be said of a ranking, and of what was recorded for each team (as `teams.recordings` gives it): of each
+    team's feed, and of the risks and lists of the teams that are not held back for it."""
     config, gate = service.config, service.config.gates
-    with service.workers() as over:
-        seen = recorded(service, as_of, over)
-    teams = tuple(team_outcomes(seen, sorted(map(str, ranked["team_id"].unique())), as_of, config))
+    teams = tuple(team_outcomes(recorded, sorted(map(str, ranked["team_id"].unique())), as_of, config))
     shown = ranked[~ranked["team_id"].isin(withheld(teams))]
     same = [run for run in _before(service, as_of) if run.told["model"]["fingerprint"] == bundle.fingerprint]
     return (*teams, *score_outcomes(shown, same, _day(service, as_of), gate))

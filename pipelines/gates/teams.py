@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
+from math import inf
 from statistics import median
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,37 +19,26 @@ from features.windows import cut
 from models.usual import Limits, around, usual
 from pipelines.config import ServiceConfig
 from pipelines.gates.outcome import TEAM, UNKNOWN, Outcome, held
-from pipelines.mapping import Mapper, map_buckets
-from pipelines.service import Service
-from pipelines.store import History
 
 Moments = npt.NDArray[np.datetime64]
 HOUR = np.timedelta64(1, "h")
 
 
-def recorded(service: Service, as_of: datetime, over: Mapper) -> pd.DataFrame:
-    """team_id, hour, rows: how many versions of contacts were recorded for each team in each hour, as known at the
-    cut; of contacts in the time that histories go back."""
-    since = as_of - timedelta(days=_looked_back(service.config))
-    work = partial(_recorded, service.history, as_of, since)
-    return _summed(pd.concat(map_buckets(over, work, range(service.history.buckets))), ["team_id", "hour"])
-
-
-def _recorded(history: History, as_of: datetime, since: datetime, bucket: int) -> pd.DataFrame:
-    rows = history.read(bucket, ("contacts",), as_of, {"contacts": ("team_id", "occurred_at")}, since)["contacts"]
-    rows = rows.filter(pc.is_valid(rows["team_id"]))
+def recordings(contacts: pa.Table) -> pd.DataFrame:
+    """team_id, hour, rows: how many versions of contacts became known of each team in each hour."""
+    rows = contacts.filter(pc.is_valid(contacts["team_id"]))
     hours = pc.floor_temporal(rows["known_from"], unit="hour")
     frame: pd.DataFrame = pa.table({"team_id": rows["team_id"], "hour": hours}).to_pandas()
-    return _summed(frame.assign(rows=1), ["team_id", "hour"])
+    return summed(frame.assign(rows=1)).astype({"team_id": str})
+
+
+def summed(frame: pd.DataFrame, keys: Sequence[str] = ("team_id", "hour")) -> pd.DataFrame:
+    return frame.groupby(list(keys), as_index=False, observed=True).agg({"rows": "sum"})
 
 
 def _looked_back(config: ServiceConfig) -> int:
     """Days: while anybody is on a team's caseload, its history before it fell silent is within them."""
     return 7 * config.gates.weeks + config.caseload.active_days
-
-
-def _summed(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    return frame.groupby(keys, as_index=False).agg({"rows": "sum"})
 
 
 @dataclass(frozen=True)
@@ -66,7 +55,7 @@ class _Calendar:
 def team_outcomes(
     seen: pd.DataFrame, teams: Sequence[str], as_of: datetime, config: ServiceConfig
 ) -> Iterator[Outcome]:
-    """What the gate says of each of `teams`. seen: as `recorded` gives it.
+    """What the gate says of each of `teams`. seen: as `recordings` gives it.
 
     A team's age is by how many hours its newest record lies behind the service's, days off left out: where a whole feed
     is late, that is the feed's finding, and teams are looked at as they stood when it stopped. It is held against its
@@ -76,7 +65,7 @@ def team_outcomes(
     if config.gates.team_feed.level == "off":
         return
     by_team = {str(name): _series(rows) for name, rows in seen.groupby("team_id")}
-    calendar = _calendar(_series(_summed(seen, ["hour"])), as_of, config)
+    calendar = _calendar(_series(summed(seen, ["hour"])), as_of, config)
     for team in teams:
         yield _outcome(team, by_team.get(team), calendar, config)
 
@@ -119,10 +108,10 @@ def _outcome(team: str, own: Any, calendar: _Calendar, config: ServiceConfig) ->
     found = usual(ages[:-1][like])
     if found is None or found.count < gates.least:
         return Outcome(TEAM, team, rule.level, UNKNOWN, value)
-    missing = _missing(own, calendar, usable)
-    enough = value * gates.team_contacts / missing if missing > 0 else np.inf
-    limits = Limits(high=max(around(found, rule.times, rule.floor).high, enough))
-    return held(TEAM, team, rule, value, found.centre, limits)
+    limit = around(found, rule.times, rule.floor).high
+    if value > limit and (missing := _missing(own, calendar, usable)) < gates.team_contacts:
+        limit = value * gates.team_contacts / missing if missing > 0 else inf
+    return held(TEAM, team, rule, value, found.centre, Limits(high=limit))
 
 
 def _ages(newest: Moments, calendar: _Calendar) -> npt.NDArray[np.float64]:

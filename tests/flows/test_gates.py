@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+from dataclasses import replace
 from datetime import timedelta
 
 import pandas as pd
@@ -13,8 +15,10 @@ from pipelines import accounts, alerts, cli, ingesting, runs, steps
 from pipelines.accounts import Account
 from pipelines.console import write_json
 from pipelines.gates import report, teams
+from pipelines.gates.extracts import extract_outcomes
 from pipelines.service import Service
 from pipelines.store import Ingested
+from pipelines.workspace import pseudonyms
 
 DAYS = 60
 
@@ -35,13 +39,13 @@ def drawn(as_of):
 
 
 def silent(team, since):
-    """As `teams.recorded`, where nothing more came of one team."""
+    """As `teams.team_outcomes`, where nothing more came of one team."""
 
-    def recorded(service, as_of, over):
-        seen = teams.recorded(service, as_of, over)
-        return seen[(seen["team_id"] != team) | (seen["hour"] < pd.Timestamp(since))]
+    def outcomes(seen, *others):
+        left = seen[(seen["team_id"] != team) | (seen["hour"] < pd.Timestamp(since))]
+        return teams.team_outcomes(left, *others)
 
-    return recorded
+    return outcomes
 
 
 @pytest.fixture
@@ -92,7 +96,7 @@ def test_a_morning_that_is_blocked_then_let_through_with_a_team_held_back(mornin
     assert {"passed", "failed"} <= {one.state for one in looked.outcomes}
     assert told_by(monkeypatch, capsys, "gates", *words)[0] == BlockedError.exit_code
 
-    monkeypatch.setattr(report, "recorded", silent(team, as_of - timedelta(days=5)))
+    monkeypatch.setattr(report, "team_outcomes", silent(team, as_of - timedelta(days=5)))
     published = steps.daily(with_level(config, rows="warn"), as_of, as_of, quiet)
     assert published.notes == (f"{report.UNUSUAL} {why}",)
     pages = {path.parent.name: path.read_text() for path in (lists / day).glob("*/list.html")}
@@ -150,3 +154,53 @@ def test_what_a_refresh_deletes_is_in_the_account():
     done = Ingested("community", "a", {"contacts": 5}, outdated={"contacts": 2}, gone={"contacts": 3})
     counted = ingesting._counted(batch, done).account.set_index("reason")["rows"]
     assert (counted[ingesting.GONE], counted[ingesting.OUTDATED]) == (3, 2)
+
+
+def spoilt(path, change):
+    """A file of an extract with its rows changed; the header and then each row, as lists."""
+    with path.open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *change(header, rows)])
+
+
+def with_cells(column, value, every=1):
+    """Every so many rows with another value in a column."""
+
+    def change(header, rows):
+        at = header.index(column)
+        return [[*row[:at], value, *row[at + 1 :]] if n % every == 0 else row for n, row in enumerate(rows)]
+
+    return change
+
+
+FAULTS = {
+    "nothing": (lambda _header, rows: rows, set()),
+    "half of it missing": (lambda _header, rows: rows[: len(rows) // 2], {"rows"}),
+    "twice as long": (lambda _header, rows: rows + rows, {"rows", "rejects"}),
+    "a column gone null": (with_cells("Contact_Time", ""), {"nulls"}),
+    "a flood of new codes": (with_cells("AttendanceStatus", "Z9", 3), {"codes"}),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_in_a_real_extract_is_found_by_its_gate_and_a_sound_one_passes(trained, tmp_path, fault):
+    service, (change, gates) = Service(trained), FAULTS[fault]
+    newest = service.extracts("community")[-1]
+    folder = tmp_path / newest.name
+    shutil.copytree(newest, folder)
+    spoilt(folder / "CYP201.csv", change)
+    ledger = service.history.ledger()
+    mine = ledger[(ledger["source"] == "community") & (ledger["name"] == newest.name)]
+    (usual,) = accounts.kept(service.workspace.quality, mine)
+    weeks = [usual.received_at - timedelta(days=back) for back in range(DAYS, 0, -1)]
+    past = [replace(usual, received_at=moment, tells_until=moment) for moment in weeks]
+    batch = ingesting.read_extract(service, "community", folder, quiet)
+    accounts.keep(tmp_path, batch, lambda texts: pseudonyms(texts, service.workspace.key()))
+    told = {"source": batch.source, "fingerprint": batch.fingerprint, "received_at": batch.received_at, "batch": 1}
+    new = accounts.kept(tmp_path, pd.DataFrame([told]))
+    found = list(extract_outcomes([*past, *new], weeks[-1], trained.gates, trained.zone))
+    failed = {one.gate for one in found if one.failed}
+    assert failed >= gates
+    assert bool(failed) == bool(gates)
+    assert {one.gate for one in found if one.state == "passed"} >= {"rows", "rejects", "nulls", "codes"} - gates

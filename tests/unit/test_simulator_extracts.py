@@ -12,8 +12,9 @@ from worlds import small_world, without_faults
 
 from features.errors import ConfigError
 from pipelines.simulator import Summary, simulate
+from pipelines.simulator.teams import NEVER
 from pipelines.simulator.trust import build_trust
-from pipelines.simulator.truth import days_table
+from pipelines.simulator.truth import _dates, days_table
 
 SMALL = small_world(places=300, days=120, daily_drops=4, truth_days=30, start="2024-07-01")
 PARENTS = {
@@ -338,3 +339,7 @@ def test_progress_is_told(tmp_path: Path) -> None:
     )
     assert {what for what, _ in told} == {"living", "writing"}
     assert told[-1] == ("writing", 1.0)
+
+
+def test_what_never_comes_has_no_date() -> None:
+    assert _dates(date(2025, 1, 1), np.array([-1, 2, NEVER])).to_pylist() == [None, date(2025, 1, 3), None]
