@@ -14,6 +14,8 @@ from models.over_time import EVERYONE, SHOWN, UNSHOWN, WHOLE
 GREY = "#777777"
 ACROSS = 3
 """Panels in a row."""
+LEAST_POINTS = 4
+"""Periods of a source and table that make a panel."""
 
 
 def volumes(series: pd.DataFrame, ends: Sequence[str], alarms: Mapping[tuple[str, str], set[int]]) -> Figure:
@@ -21,7 +23,7 @@ def volumes(series: pd.DataFrame, ends: Sequence[str], alarms: Mapping[tuple[str
 
     series: source, table, period, value, usual. ends: the days on which periods end.
     """
-    groups = list(series.groupby(["source", "table"]))
+    groups = [(key, mine) for key, mine in series.groupby(["source", "table"]) if len(mine) >= LEAST_POINTS]
     rows = -(-len(groups) // ACROSS)
     figure = Figure(figsize=(9, 1.9 * max(rows, 1)), layout="constrained")
     for place, ((source, table), mine) in enumerate(groups):

@@ -89,7 +89,7 @@ def _wide(frame: pd.DataFrame, keys: list[str], periods: int, when: Alive) -> pd
 
 
 def _watched(check: str, columns: pd.Index, values: Floats, noise: Floats, scale: str) -> Watched:
-    keys = columns.to_frame(index=False).reindex(columns=KEYS).fillna("").astype(str)
+    keys = columns.to_frame(index=False).astype(str).reindex(columns=KEYS, fill_value="")
     return Watched(check, keys, values, np.broadcast_to(noise, values.shape), scale)
 
 
@@ -99,7 +99,7 @@ def _delays(told: Tallies, periods: int, when: Alive) -> Watched:
     for _, lags in told.lags.groupby(["source", "table"]):
         for share in LATE_SHARES:
             hours = quantile(lags, share)
-            parts.append(lags[lags["hours"] > hours].assign(column=f"later than {hours / 24:.1f} days"))
+            parts.append(lags[lags["hours"] > hours].assign(column=_later(hours)))
     columns = ["source", "table", "column"]
     if not parts:
         nothing = pd.MultiIndex.from_tuples([], names=columns)
@@ -107,6 +107,12 @@ def _delays(told: Tallies, periods: int, when: Alive) -> Watched:
     late = _wide(pd.concat(parts), columns, periods, when)
     whole = _wide(told.lags, ["source", "table"], periods, when)
     return _watched(DELAY, late.columns, *angles(late.to_numpy(), _of_whole(whole, late)), "share")
+
+
+def _later(hours: int) -> str:
+    """More than so many whole hours: an hour and more is later than one."""
+    than = max(hours, 1)
+    return f"after more than {than / 24:.1f} days" if than >= 48 else f"after more than {than} hours"
 
 
 def _empty(told: Tallies, rows: pd.DataFrame, periods: int, when: Alive) -> Watched:

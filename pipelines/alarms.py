@@ -23,6 +23,7 @@ SIDES = {
     FEWER: "Fewer admissions than the risks say",
     RANKING: "Risks that tell people apart less well",
 }
+HAPPENED = {"died": "No longer told of", "new": "New", "more": "More frequent", "less": "Less frequent"}
 DO = {
     VOLUME: "Ask whoever sends it whether extracts are whole, and look at what was rejected (folder quality).",
     DELAY: "Ask whoever sends it why it comes later. Until then lists rest on less, and risks come out too low.",
@@ -113,10 +114,9 @@ def _codes(rows: pd.DataFrame, together: Mapping[int, Sequence[str]]) -> str:
     died = [name for place in rows.index for name in together.get(int(str(place)), ())]
     names = list(dict.fromkeys([*rows["code"], *died]))
     where = f"'{one['column']}' of {one['table']} from '{one['source']}'"
-    happened = {"died": "no longer come", "new": "are new", "more": "are more frequent", "less": "are less frequent"}
     kind = "died" if died else str(one["kind"])
-    share = f" ({one['code']}: {one['value']:.1%} of rows, usually {one['usual']:.1%})"
-    return f"{_listed(names, 'code')} in {where} {happened[kind]}{share}."
+    share = f"{one['code']}: {one['value']:.1%} of rows, usually {one['usual']:.1%}"
+    return f"{HAPPENED[kind]} in {where}: {_listed(names, 'code')}. {share}."
 
 
 def _features(rows: pd.DataFrame, _: Mapping[int, Sequence[str]]) -> str:

@@ -153,7 +153,7 @@ def _lists(outcomes: Outcomes) -> Section:
 
 def _wide(frame: pd.DataFrame, index: list[str], columns: list[str]) -> pd.DataFrame:
     wide = frame.pivot_table(index=index, columns="measure", values="shown", aggfunc="first")
-    return wide.reindex(columns=columns).fillna("").reset_index().replace({"period": {WHOLE: "all"}})
+    return wide.reindex(columns=columns).astype(object).fillna("").reset_index()
 
 
 def _came_in(inputs: Inputs, ends: Sequence[str]) -> list[Section]:
