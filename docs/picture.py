@@ -1,5 +1,7 @@
-"""Draws docs/list.png from a published list of simulated people: `python docs/picture.py [path to list.html]`."""
+"""Draws docs/list.png and docs/person.png from a published list of simulated people, and the page of the first on it:
+`python docs/picture.py [path to list.html]`."""
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -23,7 +25,14 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"The picture needs {'; and '.join(missing)}.\n")
         return 1
     draw(page, HERE / "list.png", str(chromium))
+    if (first := _first_person(page)) is not None:
+        draw(first, HERE / "person.png", str(chromium))
     return 0
+
+
+def _first_person(page: Path) -> Path | None:
+    found = re.search(r'href="(people/[^"]+)"', page.read_text("utf-8"))
+    return page.parent / found[1] if found and _simulated(page.parent / found[1]) else None
 
 
 def _simulated(page: Path) -> bool:

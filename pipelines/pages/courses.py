@@ -143,7 +143,9 @@ def _what(row: Row, stamp: Stamp) -> str:
         return "Emergency admission" if row["what"] == EMERGENCY else "Planned admission"
     if row["kind"] == ATTENDANCE:
         return "Attended the emergency department" + (", and was admitted" if row["what"] else "")
-    return team or "No team named" if row["kind"] == REFERRAL else words.label(row["what"])
+    if row["kind"] == REFERRAL:
+        return f"Referred to {team}" if team else "Referred, no team named"
+    return words.label(row["what"])
 
 
 def _contact(row: Row, team: str, stamp: Stamp) -> str:

@@ -65,8 +65,8 @@ def strip_words(person: Person) -> str:
 
 def mornings(person: Person) -> list[str]:
     """The risk of today and of each morning before it, in words, today first."""
-    risks = (*person.mornings, person.risk)
-    told = (in_words(risk) if math.isfinite(risk) else "on no caseload" for risk in reversed(risks))
+    before = [in_words(risk) if math.isfinite(risk) else "on no caseload" for risk in reversed(person.mornings)]
+    told = [person.risk_in_words, *(before or ["not worked out"] * HORIZON_DAYS)]
     return [words.label(said) for said in told]
 
 

@@ -38,4 +38,6 @@ def test_the_named_list_is_drawn(picture: ModuleType, published: Path, monkeypat
     monkeypatch.setattr(picture.shutil, "which", lambda _: "/usr/bin/chromium")
     page = published / "DN-North" / "list.html"
     assert picture.main([str(page)]) == 0
-    assert drawn == [page, SCRIPT.parent / "list.png"]
+    assert drawn[:2] == [page, SCRIPT.parent / "list.png"]
+    assert drawn[3:] == [SCRIPT.parent / "person.png"]
+    assert drawn[2].parent == page.parent / "people"
