@@ -10,6 +10,8 @@ import pandas as pd
 
 from features.errors import ContractError
 from features.table import KEYS
+from models import roll_out as rolling
+from models.roll_out import RollOut
 
 RISING, FALLING = 1.25, 0.8
 RUN_GAP_DAYS = 3
@@ -72,6 +74,7 @@ def rank(
     capacities: Capacities,
     previous: pd.DataFrame | None = None,
     model_version: str | None = None,
+    roll_out: RollOut | None = None,
 ) -> pd.DataFrame:
     """Everyone on every team's caseload in the team's order, whatever the order of the rows given.
 
@@ -83,6 +86,7 @@ def rank(
     times the last one, else 'steady'. Two models' risks are not compared: where `previous` names another model_version,
     `previous_risk` is NaN and who is not new is 'steady'. `days_on_list` counts the days of the present run, 0 if not
     listed; `also_with` names the other teams that hold the person.
+    With a roll_out `listed` says who is shown by it, and `roll_out.COLUMNS` are added.
     ContractError where the cut is not one, or someone on a caseload has no score.
     """
     rows = _scored(scores, memberships)
@@ -90,10 +94,14 @@ def rank(
     rows = rows.sort_values(["team_id", "score", "tie"], ascending=[True, False, True], ignore_index=True)
     team = rows.groupby("team_id", sort=False)
     rows["rank"] = team.cumcount() + 1
-    places = {name: capacities.of(str(name), size) for name, size in team.size().items()}
-    rows["listed"] = rows["rank"] <= rows["team_id"].map(places).astype(np.int64)
+    capacity_of = {name: capacities.of(str(name), size) for name, size in team.size().items()}
+    places = rows["team_id"].map(capacity_of).astype(np.int64)
+    rows["listed"] = rows["rank"] <= places
+    if roll_out is not None:
+        rows = rolling.shown(rows, places, roll_out, key)
     rows["also_with"] = _other_teams(rows)
-    answer = _compared(rows, previous, model_version)[COLUMNS]
+    columns = COLUMNS if roll_out is None else [*COLUMNS, *rolling.COLUMNS]
+    answer = _compared(rows, previous, model_version)[columns]
     return answer if model_version is None else answer.assign(model_version=model_version)
 
 

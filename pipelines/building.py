@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from features.build import Part, build_part, finish
 from features.catalogue import Catalogue
-from features.cohort import CONTACT_COLUMNS, caseload
+from features.cohort import CONTACT_COLUMNS, NOBODY, OptedOut, caseload
 from features.errors import NotReadyError
 from features.history import merged
 from features.labels import admission_lag_days, deaths_known, inpatient_spells, known_since, label
@@ -127,6 +127,7 @@ def dataset(
     tell: Callable[[str], None],
     parts: Sequence[str] = (),
     least_lag_days: float = 0.0,
+    opted_out: OptedOut = NOBODY,
 ) -> Dataset:
     """Everything a training at `as_of` needs, from what was known then; only the blocks in `parts`, where given. The
     admission lag is what was measured then, or `least_lag_days`, if that is longer."""
@@ -134,7 +135,7 @@ def dataset(
     blocks = planned_cuts(config, as_of, _first_contact(history, as_of, over), outcomes.lag_days)
     wanted = {part: moments for part, moments in blocks.items() if not parts or part in parts}
     others = {part: blocks[part] for part in (TRAIN, CALIBRATE) if part not in wanted}
-    work = partial(_blocks, history, config, catalogue, as_of, wanted)
+    work = partial(_blocks, history, config, catalogue, as_of, wanted, opted_out)
     buckets = range(history.buckets)
     pieces = map_buckets(over, work, buckets, lambda done: tell(f"features of bucket {done} of {len(buckets)}"))
     built, named, members, excluded = zip(*pieces, strict=True)
@@ -142,7 +143,7 @@ def dataset(
     blocks_of_rows = np.concatenate([part.to_numpy() for part in named])
     learned = [frame.loc[blocks_of_rows != TEST, "person_id"].to_numpy()]
     if others:
-        learned += map_buckets(over, partial(_learned, history, config, catalogue, as_of, others), buckets)
+        learned += map_buckets(over, partial(_learned, history, config, catalogue, as_of, others, opted_out), buckets)
     labels = label(
         frame,
         outcomes.spells,
@@ -163,9 +164,16 @@ def dataset(
     )
 
 
-def snapshot(history: History, config: ServiceConfig, catalogue: Catalogue, as_of: datetime, over: Mapper) -> Snapshot:
+def snapshot(
+    history: History,
+    config: ServiceConfig,
+    catalogue: Catalogue,
+    as_of: datetime,
+    over: Mapper,
+    opted_out: OptedOut = NOBODY,
+) -> Snapshot:
     """The caseloads at `as_of` with their features, from what was known then and nothing that became known later."""
-    work = partial(_caseload, history, config, catalogue, as_of)
+    work = partial(_caseload, history, config, catalogue, as_of, opted_out)
     built, members, excluded, details, newest = zip(*map_buckets(over, work, range(history.buckets)), strict=True)
     known = [moment for moment in newest if moment is not None]
     if not known:
@@ -184,11 +192,11 @@ def finished(parts: Sequence[Part], catalogue: Catalogue) -> pd.DataFrame:
 
 
 def _caseload(
-    history: History, config: ServiceConfig, catalogue: Catalogue, as_of: datetime, bucket: int
+    history: History, config: ServiceConfig, catalogue: Catalogue, as_of: datetime, opted_out: OptedOut, bucket: int
 ) -> tuple[Part, pd.DataFrame, pd.DataFrame, pd.DataFrame, datetime | None]:
     """One bucket's share of a `Snapshot`."""
     tables = looked_at(history, config, catalogue, as_of, [as_of], bucket)
-    members, excluded = caseload(tables, [as_of], config.caseload, config.zone)
+    members, excluded = caseload(tables, [as_of], config.caseload, config.zone, opted_out=opted_out)
     part = build_part(tables, _index(members), catalogue, config.zone, [as_of])
     return part, members, excluded, _details(tables, part.keyed, as_of, config.zone), _newest(tables)
 
@@ -220,13 +228,14 @@ def _blocks(
     catalogue: Catalogue,
     as_of: datetime,
     wanted: dict[str, list[datetime]],
+    opted_out: OptedOut,
     bucket: int,
 ) -> tuple[Part, pd.Series, pd.DataFrame, pd.DataFrame]:
     """One bucket's share of a `Dataset`: features, the block that each row is in, memberships, exclusions."""
     cuts = [cut for block in wanted.values() for cut in block]
     tables = looked_at(history, config, catalogue, as_of, cuts, bucket)
     every = {block: config.periods.landmark_every if block == TRAIN else 1 for block in wanted}
-    found = {b: caseload(tables, at, config.caseload, config.zone, every[b]) for b, at in wanted.items()}
+    found = {b: caseload(tables, at, config.caseload, config.zone, every[b], opted_out) for b, at in wanted.items()}
     rows = {block: _index(members) for block, (members, _) in found.items()}
     named = np.repeat(list(rows), [len(index) for index in rows.values()])
     part = build_part(tables, _stacked(rows.values()), catalogue, config.zone, cuts)
@@ -240,13 +249,14 @@ def _learned(
     catalogue: Catalogue,
     as_of: datetime,
     blocks: dict[str, list[datetime]],
+    opted_out: OptedOut,
     bucket: int,
 ) -> npt.NDArray[np.int64]:
     """One bucket's people of blocks whose features nobody needs."""
     tables = looked_at(history, config, catalogue, as_of, [cut for block in blocks.values() for cut in block], bucket)
     every = {block: config.periods.landmark_every if block == TRAIN else 1 for block in blocks}
-    found = [caseload(tables, at, config.caseload, config.zone, every[b])[0]["person_id"] for b, at in blocks.items()]
-    return np.unique(np.concatenate(found)).astype(np.int64)
+    found = [caseload(tables, at, config.caseload, config.zone, every[b], opted_out)[0] for b, at in blocks.items()]
+    return np.unique(np.concatenate([members["person_id"] for members in found])).astype(np.int64)
 
 
 def _index(members: pd.DataFrame) -> pd.DataFrame:

@@ -9,11 +9,12 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from features.cohort import ON_CASELOAD
+from features.cohort import ON_CASELOAD, OPTED_OUT, OptedOut
 from models.bundle import Bundle, load
 from models.explanation import reasons
 from models.ranking import RUN_GAP_DAYS, rank
-from pipelines import runs
+from models.roll_out import RollOut
+from pipelines import opting_out, runs
 from pipelines.building import Snapshot, snapshot
 from pipelines.config import ServiceConfig
 from pipelines.feeds import feed_ages, warnings
@@ -26,17 +27,22 @@ if TYPE_CHECKING:
     from pipelines.tracking import Registered
 
 Tell = Callable[[str], None]
+BY_LOT = (
+    "The last places of each list are given by lot, so that what the lists do can be measured: people about as likely to "
+    "be admitted were left out."
+)
 WORDS = ["reason_1", "reason_2", "reason_3"]
 
 
 @dataclass(frozen=True)
 class Scored:
     """Everyone on a caseload, ranked (as `publish` takes it), and what the pages say about themselves. unlisted: people
-    with an open referral whom no team's list can show, by reason; origin: as `origins.origin` gives it."""
+    with an open referral whom no team's list can show, by reason, small numbers of opt-outs in words; origin: as
+    `origins.origin` gives it."""
 
     ranked: pd.DataFrame
     teams: pd.DataFrame
-    unlisted: dict[str, int]
+    unlisted: dict[str, int | str]
     stamp: Stamp
     bundle: Bundle
     origin: Mapping[str, Any] = field(default_factory=dict)
@@ -49,23 +55,33 @@ def score(service: Service, as_of: datetime, tell: Tell, champion: "Registered |
     from pipelines.origins import origin
 
     notes = warnings(service, as_of)
+    opted_out = opting_out.checked(service, as_of, "lists")
     champion = champion or tracking.champion(service.workspace)
     bundle = load(champion.bundle)
     service.catalogue.contract.require(bundle.contract, "champion")
     earlier = _earlier(service, as_of)
-    snap, ranked = ranking(service, bundle, as_of, earlier, tell)
+    snap, ranked = ranking(service, bundle, as_of, earlier, tell, opted_out.people)
+    unlisted = _unlisted(snap)
+    if opted_out.told is not None:
+        opting_out.require_plausible(service.config.access.opt_out, left_out(snap), snap.frame["person_id"].nunique())
+        unlisted[OPTED_OUT] = opting_out.shown(left_out(snap))
+        notes = (*notes, *filter(None, [opted_out.note]))
+    if service.config.roll_out.band.share:
+        notes = (*notes, BY_LOT)
     stamp = _stamp(service, snap.data_as_of, as_of, f"{champion.version} ({bundle.fingerprint[:12]})", notes)
     made_of = origin(service, champion, bundle, earlier, snap.frame)
-    return Scored(ranked, _teams(ranked, snap, service.config), _unlisted(snap), stamp, bundle, made_of)
+    if opted_out.told is not None:
+        made_of["opt_out"] = {**opted_out.told, "left_out": unlisted[OPTED_OUT]}
+    return Scored(ranked, _teams(ranked, snap, service.config), unlisted, stamp, bundle, made_of)
 
 
 def ranking(
-    service: Service, bundle: Bundle, as_of: datetime, earlier: Sequence[Run], tell: Tell
+    service: Service, bundle: Bundle, as_of: datetime, earlier: Sequence[Run], tell: Tell, opted_out: OptedOut
 ) -> tuple[Snapshot, pd.DataFrame]:
     """The caseloads at a cut, and everyone on them ranked and explained; compared with the rankings of `earlier`."""
     tell("building features")
     with service.workers() as over:
-        snap = snapshot(service.history, service.config, service.catalogue, as_of, over)
+        snap = snapshot(service.history, service.config, service.catalogue, as_of, over, opted_out)
     tell(f"ranking {len(snap.frame):,} people")
     ranked = rank(
         bundle.score(snap.frame),
@@ -74,6 +90,7 @@ def ranking(
         capacities=capacities(service.config),
         previous=pd.concat([run.ranked() for run in earlier], ignore_index=True) if earlier else None,
         model_version=bundle.fingerprint,
+        roll_out=roll_out(service.config, as_of),
     )
     return snap, _explained(ranked, snap, bundle, service)
 
@@ -83,6 +100,13 @@ def mark_stale(service: Service, as_of: datetime, why: str) -> bool:
     day = date.fromisoformat(local_day(service.config, as_of))
     note = f"The lists for {day:%d-%b-%Y} could not be made: {why} These are the last ones that could."
     return hold(service.workspace.lists, note, day.isoformat())
+
+
+def roll_out(config: ServiceConfig, as_of: datetime) -> RollOut | None:
+    """The plan on the cut's day; None where every team is shown its whole list."""
+    if config.roll_out.shows_all:
+        return None
+    return RollOut(config.roll_out, date.fromisoformat(local_day(config, as_of)))
 
 
 def local_day(config: ServiceConfig, as_of: datetime) -> str:
@@ -113,26 +137,32 @@ def _teams(ranked: pd.DataFrame, snap: Snapshot, config: ServiceConfig) -> pd.Da
     team that has a referral open or a name in the configuration."""
     sizes = ranked.groupby("team_id").size()
     known = {*sizes.index, *snap.exclusions["team_id"].dropna(), *config.lists.team_names}
-    room = capacities(config)
+    room, plan = capacities(config), roll_out(config, snap.as_of)
     rows = [
         {
             "team_id": team,
             "name": config.lists.team_names.get(team, team),
             "caseload": int(sizes.get(team, 0)),
             "capacity": room.of(team, int(sizes.get(team, 0))),
+            "begins": config.roll_out.starts[team] if plan is not None and plan.waits(team) else None,
         }
         for team in sorted(str(team) for team in known)
     ]
     excluded = snap.exclusions[snap.exclusions["reason"] != ON_CASELOAD]
     wide = excluded.pivot_table(index="team_id", columns="reason", values="people", aggfunc="sum", fill_value=0)
     wide.columns = [f"excluded_{str(reason).replace(' ', '_')}" for reason in wide.columns]
-    teams = pd.DataFrame(rows, columns=["team_id", "name", "caseload", "capacity"])
+    teams = pd.DataFrame(rows, columns=["team_id", "name", "caseload", "capacity", "begins"])
     teams = teams.merge(wide.reset_index(), on="team_id", how="left")
     counts = [str(column) for column in teams if str(column).startswith("excluded_")]
     return teams.assign(**teams[counts].fillna(0).astype(int))
 
 
-def _unlisted(snap: Snapshot) -> dict[str, int]:
+def left_out(snap: Snapshot) -> int:
+    """How many people are on no caseload for nothing but their opt-out."""
+    return int(snap.exclusions.loc[snap.exclusions["reason"] == OPTED_OUT, "people"].sum())
+
+
+def _unlisted(snap: Snapshot) -> dict[str, int | str]:
     nameless = snap.exclusions[snap.exclusions["team_id"].isna()]
     return {str(reason): int(people) for reason, people in nameless.groupby("reason")["people"].sum().items()}
 

@@ -12,6 +12,7 @@ from models.evaluation import Evaluation, evaluate
 from models.ranking import Capacities
 from models.rules import RuleTerm, rule_scores
 from models.splits import TEST
+from pipelines import opting_out
 from pipelines.building import Dataset, dataset
 from pipelines.config import ServiceConfig
 from pipelines.given import given_dataset
@@ -27,8 +28,10 @@ def rows_for(
     """The dataset of the built-in task, or of the one given as tables in the configuration, which has no lag."""
     if service.config.task is not None:
         return given_dataset(service, service.config.task, tell)
+    mine = (service.history, service.config, service.catalogue)
+    people = opting_out.checked(service, as_of, "training").people
     with service.workers() as over:
-        return dataset(service.history, service.config, service.catalogue, as_of, over, tell, parts, least_lag_days)
+        return dataset(*mine, as_of, over, tell, parts, least_lag_days, people)
 
 
 def refuse_seen(bundle: Bundle, data: Dataset) -> None:

@@ -63,7 +63,7 @@ def publish(
     folder: Path,
     *,
     replace: bool = False,
-    unlisted: Mapping[str, int] | None = None,
+    unlisted: Mapping[str, int | str] | None = None,
     around: Callable[[Path, str], AbstractContextManager[object]] = lambda _folder, _digest: nullcontext(),
 ) -> Published:
     """Writes every team's list for the local day of `stamp.as_of` under `folder`, and points `latest` at the newest.
@@ -196,7 +196,7 @@ def _lists(
     return {team: people(by_team.get(team.team_id, none), identities, names, stamp) for team in views}
 
 
-def _files(lists: Mapping[Team, tuple[Person, ...]], stamp: Stamp, unlisted: Mapping[str, int]) -> dict[str, bytes]:
+def _files(lists: Mapping[Team, tuple[Person, ...]], stamp: Stamp, unlisted: Mapping[str, int | str]) -> dict[str, bytes]:
     """Every file of the publication by its path in it; the manifest is last and holds the hashes of the others."""
     texts = {"index.html": index_page(lists, stamp, unlisted)}
     for team, listed in lists.items():

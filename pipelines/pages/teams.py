@@ -17,13 +17,15 @@ EXCLUDED = "excluded_"
 @dataclass(frozen=True)
 class Team:
     """One team. `caseload` is the people considered, `capacity` the most it can be shown in a day; `excluded` counts
-    people on the caseload who were not considered, by reason."""
+    people on the caseload who were not considered, by reason. begins: the day from which it is shown its lists, where
+    that is still to come."""
 
     team_id: str
     name: str
     caseload: int
     capacity: int
     excluded: tuple[tuple[str, int], ...]
+    begins: str = ""
 
     @property
     def slug(self) -> str:
@@ -54,4 +56,6 @@ def _view(row: Mapping[Any, Any]) -> Team:
         if column.startswith(EXCLUDED) and not pd.isna(value)
     )
     name = str(row["name"]).strip() if not pd.isna(row["name"]) else ""
-    return Team(str(row["team_id"]), name or str(row["team_id"]), int(row["caseload"]), int(row["capacity"]), excluded)
+    begins = "" if pd.isna(row.get("begins")) else words.plain_date(row["begins"])
+    counts = int(row["caseload"]), int(row["capacity"])
+    return Team(str(row["team_id"]), name or str(row["team_id"]), *counts, excluded, begins)
