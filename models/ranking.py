@@ -75,6 +75,7 @@ def rank(
     previous: pd.DataFrame | None = None,
     model_version: str | None = None,
     roll_out: RollOut | None = None,
+    as_published: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Everyone on every team's caseload in the team's order, whatever the order of the rows given.
 
@@ -86,11 +87,12 @@ def rank(
     times the last one, else 'steady'. Two models' risks are not compared: where `previous` names another model_version,
     `previous_risk` is NaN and who is not new is 'steady'. `days_on_list` counts the days of the present run, 0 if not
     listed; `also_with` names the other teams that hold the person.
-    With a roll_out `listed` says who is shown by it, and `roll_out.COLUMNS` are added.
+    With a roll_out `listed` says who is shown by it, and `roll_out.COLUMNS` are added. as_published: an answer of this
+    function under another key; what a key decides and nothing else, the order of equals and lots, is taken from it.
     ContractError where the cut is not one, or someone on a caseload has no score.
     """
     rows = _scored(scores, memberships)
-    rows["tie"] = tie_order(rows, key)
+    rows["tie"] = tie_order(rows, key) if as_published is None else _told(rows, as_published)["rank"]
     rows = rows.sort_values(["team_id", "score", "tie"], ascending=[True, False, True], ignore_index=True)
     team = rows.groupby("team_id", sort=False)
     rows["rank"] = team.cumcount() + 1
@@ -98,7 +100,8 @@ def rank(
     places = rows["team_id"].map(capacity_of).astype(np.int64)
     rows["listed"] = rows["rank"] <= places
     if roll_out is not None:
-        rows = rolling.shown(rows, places, roll_out, key)
+        lot = rolling.lots(rows, roll_out, key) if as_published is None else ~_told(rows, as_published)["listed"]
+        rows = rolling.shown(rows, places, roll_out, lot)
     rows["also_with"] = _other_teams(rows)
     columns = COLUMNS if roll_out is None else [*COLUMNS, *rolling.COLUMNS]
     answer = _compared(rows, previous, model_version)[columns]
@@ -123,6 +126,13 @@ def _scored(scores: pd.DataFrame, memberships: pd.DataFrame) -> pd.DataFrame:
         )
         raise ContractError(message)
     return rows
+
+
+def _told(rows: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+    """The rank of each row in an earlier answer, and whether it was listed there; of who was not in it neither."""
+    keys = ["team_id", "person_id"]
+    found = rows[keys].merge(published[[*keys, "rank", "listed"]], on=keys, how="left")
+    return found.assign(listed=found["listed"].eq(True)).set_index(rows.index)
 
 
 def _other_teams(rows: pd.DataFrame) -> list[str]:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 NOT_STARTED, BY_LOT = "team not started", "by lot"
 COLUMNS = ["chance", "withheld"]
+Lots = npt.NDArray[np.uint64] | pd.Series
 
 
 class BandConfig(BaseModel):
@@ -60,12 +61,13 @@ class RollOut:
         return start is not None and self.day < start
 
 
-def shown(rows: pd.DataFrame, places: pd.Series, roll_out: RollOut, key: bytes) -> pd.DataFrame:
+def shown(rows: pd.DataFrame, places: pd.Series, roll_out: RollOut, lot: Lots) -> pd.DataFrame:
     """`rows` with listed, chance (of being shown, 0-1) and withheld (why someone with a chance, or within the capacity
     of a team that waits, is not shown; else empty).
 
-    rows: team_id, person_id, rank, risk. places: the capacity of each row's team. A list is as long as ever: of the
-    people who are in the lot as many are shown as places are left, each with the same chance.
+    rows: team_id, person_id, rank, risk. places: the capacity of each row's team. lot: each row's, as `lots`. A list
+    is as long as ever: of the people who are in the lot as many are shown as places are left, each with the same
+    chance.
     """
     waits = rows["team_id"].map({team: roll_out.waits(str(team)) for team in rows["team_id"].unique()}).astype(bool)
     band = roll_out.config.band
@@ -76,23 +78,23 @@ def shown(rows: pd.DataFrame, places: pd.Series, roll_out: RollOut, key: bytes) 
     in_lot &= (band.share > 0) & (first < places)
     team = rows["team_id"]
     left = places.clip(upper=team.groupby(team).transform("size")) - certain.groupby(team).transform("sum")
-    drawn = _order(rows, in_lot, lots(rows, band.period_days, roll_out.day, key)) <= left
+    drawn = _order(rows, in_lot, lot) <= left
     chance = np.where(in_lot, np.minimum(left / in_lot.groupby(team).transform("sum").clip(lower=1), 1.0), within)
     listed = np.where(in_lot, drawn, within) & ~waits
     withheld = np.select([waits & within, in_lot & ~drawn], [NOT_STARTED, BY_LOT], "")
     return rows.assign(listed=listed, chance=np.where(waits, 0.0, chance), withheld=withheld)
 
 
-def lots(rows: pd.DataFrame, period_days: int, day: date, key: bytes) -> npt.NDArray[np.uint64]:
-    """Each person's lot in the period of `day`, the same in every team: the first 8 bytes of HMAC-SHA256(key, "lot",
+def lots(rows: pd.DataFrame, roll_out: RollOut, key: bytes) -> npt.NDArray[np.uint64]:
+    """Each person's lot in the period of the day, the same in every team: the first 8 bytes of HMAC-SHA256(key, "lot",
     person_id and the number of the period), the least shown first."""
-    period = (day.toordinal() // period_days).to_bytes(8, "big")
+    period = (roll_out.day.toordinal() // roll_out.config.band.period_days).to_bytes(8, "big")
     people = rows["person_id"].to_numpy(np.int64).astype(">i8").tobytes()
     digests = (hmac.digest(key, b"lot" + people[i : i + 8] + period, "sha256")[:8] for i in range(0, len(people), 8))
     return np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64)
 
 
-def _order(rows: pd.DataFrame, in_lot: pd.Series, lot: npt.NDArray[np.uint64]) -> pd.Series:
+def _order(rows: pd.DataFrame, in_lot: pd.Series, lot: Lots) -> pd.Series:
     """The place of each row in its team's lot, from 1; infinite where it is in none."""
     drawn = pd.DataFrame({"team_id": rows["team_id"], "lot": lot, "rank": rows["rank"]})[in_lot]
     drawn = drawn.sort_values(["team_id", "lot", "rank"])

@@ -130,6 +130,9 @@ class OptOutConfig(_Section):
 
 
 class AccessConfig(_Section):
+    """key_file: where the pseudonym key is, readable by its owner alone; by default in the workspace."""
+
+    key_file: Path | None = None
     opt_out: OptOutConfig = OptOutConfig()
 
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 Tell = Callable[[str], None]
 BY_LOT = (
-    "The last places of each list are given by lot, so that what the lists do can be measured: people about as likely to "
-    "be admitted were left out."
+    "The last places of each list are given by lot, so that what the lists do can be measured: people about as likely "
+    "to be admitted were left out."
 )
 WORDS = ["reason_1", "reason_2", "reason_3"]
 
@@ -76,9 +76,16 @@ def score(service: Service, as_of: datetime, tell: Tell, champion: "Registered |
 
 
 def ranking(
-    service: Service, bundle: Bundle, as_of: datetime, earlier: Sequence[Run], tell: Tell, opted_out: OptedOut
+    service: Service,
+    bundle: Bundle,
+    as_of: datetime,
+    earlier: Sequence[Run],
+    tell: Tell,
+    opted_out: OptedOut,
+    as_published: pd.DataFrame | None = None,
 ) -> tuple[Snapshot, pd.DataFrame]:
-    """The caseloads at a cut, and everyone on them ranked and explained; compared with the rankings of `earlier`."""
+    """The caseloads at a cut, and everyone on them ranked and explained; compared with the rankings of `earlier`.
+    as_published: as `rank` takes it."""
     tell("building features")
     with service.workers() as over:
         snap = snapshot(service.history, service.config, service.catalogue, as_of, over, opted_out)
@@ -91,6 +98,7 @@ def ranking(
         previous=pd.concat([run.ranked() for run in earlier], ignore_index=True) if earlier else None,
         model_version=bundle.fingerprint,
         roll_out=roll_out(service.config, as_of),
+        as_published=as_published,
     )
     return snap, _explained(ranked, snap, bundle, service)
 

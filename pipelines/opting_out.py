@@ -118,5 +118,6 @@ def _note(config: OptOutConfig, as_of: datetime) -> str:
         return ""
     words = f"The opt-out file is {days} days old, and {config.stale_after_days} is the limit."
     if config.when_stale == "block":
-        raise StaleFeedError(f"{words} Have the opt-outs checked again.")
+        words = f"{words} Have the opt-outs checked again."
+        raise StaleFeedError(words)
     return words

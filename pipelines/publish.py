@@ -196,7 +196,9 @@ def _lists(
     return {team: people(by_team.get(team.team_id, none), identities, names, stamp) for team in views}
 
 
-def _files(lists: Mapping[Team, tuple[Person, ...]], stamp: Stamp, unlisted: Mapping[str, int | str]) -> dict[str, bytes]:
+def _files(
+    lists: Mapping[Team, tuple[Person, ...]], stamp: Stamp, unlisted: Mapping[str, int | str]
+) -> dict[str, bytes]:
     """Every file of the publication by its path in it; the manifest is last and holds the hashes of the others."""
     texts = {"index.html": index_page(lists, stamp, unlisted)}
     for team, listed in lists.items():

@@ -66,7 +66,8 @@ def replay(service: Service, day: str, tell: Tell) -> Replayed:
     as_of = datetime.fromisoformat(run.told["as_of"])
     published = run.ranked()
     earlier = _earlier(service.workspace.runs, run)
-    snap, made = ranking(mine, bundle, as_of, earlier, tell, _opted_out(run, published))
+    order = published if run.rekeyed else None
+    snap, made = ranking(mine, bundle, as_of, earlier, tell, _opted_out(run, published), order)
     difference = first_difference(published, pd.read_parquet(io.BytesIO(runs.as_parquet(made))))
     difference = difference or _other_opt_outs(run, left_out(snap))
     same_features = digest_of_rows(snap.frame) == run.told["features"]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pipelines.promotion import Decision
     from pipelines.proving import Proof
     from pipelines.replay import Replayed
+    from pipelines.rotation import Rotated
     from pipelines.status import Status
 
 Tell = Callable[[str], None]
@@ -243,6 +244,14 @@ def prune_exposures(config: ServiceConfig, now: datetime) -> int:
     service = Service(config)
     with told_plainly(service.workspace.root):
         return service.exposures.prune(now - timedelta(days=config.exposure.keep_days), now)
+
+
+def rotate_key(config: ServiceConfig, to: Path | None, now: datetime, tell: Tell) -> "Rotated":
+    """The whole workspace under a new pseudonym key, or as it was. Not while a run is at work."""
+    from pipelines.rotation import rotate
+
+    with one_run(config):
+        return rotate(Service(config), to, now, tell)
 
 
 def _days(first: date, last: date) -> list[date]:

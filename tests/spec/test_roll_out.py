@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from models.ranking import Capacities, rank
-from models.roll_out import BY_LOT, NOT_STARTED, BandConfig, RollOut, RollOutConfig, shown
+from models.roll_out import BY_LOT, NOT_STARTED, BandConfig, RollOut, RollOutConfig, lots, shown
 
 DAY = date(2026, 1, 12)
 KEY = b"a key"
@@ -25,7 +25,7 @@ def plan(day=DAY, band=BAND, **starts):
 
 
 def made(rows, roll_out, places=PLACES, key=KEY):
-    return shown(rows, pd.Series(places, index=rows.index), roll_out, key)
+    return shown(rows, pd.Series(places, index=rows.index), roll_out, lots(rows, roll_out, key))
 
 
 def test_the_last_places_are_drawn_among_those_in_reach_and_no_others():
