@@ -135,10 +135,13 @@ def _told(rows: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     return found.assign(listed=found["listed"].eq(True)).set_index(rows.index)
 
 
-def _other_teams(rows: pd.DataFrame) -> list[str]:
-    held = rows.groupby("person_id")["team_id"].agg(sorted)
-    pairs = zip(rows["person_id"], rows["team_id"], strict=True)
-    return [", ".join(team for team in held[person] if team != own) for person, own in pairs]
+def _other_teams(rows: pd.DataFrame) -> pd.Series:
+    """Looked for among those whom several teams hold, which few people are."""
+    several = rows.loc[rows["person_id"].duplicated(keep=False), ["person_id", "team_id"]]
+    held = {person: sorted(teams) for person, teams in several.groupby("person_id")["team_id"]}
+    pairs = zip(several["person_id"], several["team_id"], strict=True)
+    others = [", ".join(team for team in held[person] if team != own) for person, own in pairs]
+    return pd.Series(others, index=several.index, dtype=object).reindex(rows.index, fill_value="")
 
 
 def _compared(rows: pd.DataFrame, previous: pd.DataFrame | None, model_version: str | None) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from features.errors import ConfigError, nearest
 from features.labels import OutcomeRules
 from features.sources.task import FrameSpec
 from models.gate import GateConfig
+from models.ranking import Capacities
 from models.roll_out import RollOutConfig
 from models.training import TrainConfig
 from models.tuning import TuneConfig
@@ -94,6 +95,10 @@ class ListsConfig(_Section):
     by_team: dict[str, PositiveInt] = Field(default_factory=dict)
     team_names: dict[str, str] = Field(default_factory=dict)
     good_until: time = time(8, 0)
+
+    @property
+    def capacities(self) -> Capacities:
+        return Capacities(self.share, self.least, self.by_team)
 
 
 class ExposureConfig(_Section):

@@ -18,7 +18,6 @@ from pipelines import opting_out, runs
 from pipelines.building import Snapshot, snapshot
 from pipelines.config import ServiceConfig
 from pipelines.feeds import feed_ages, warnings
-from pipelines.judging import capacities
 from pipelines.publish import Stamp, hold
 from pipelines.runs import Run
 from pipelines.service import Service
@@ -94,7 +93,7 @@ def ranking(
         bundle.score(snap.frame),
         snap.memberships,
         key=service.workspace.key(),
-        capacities=capacities(service.config),
+        capacities=service.config.lists.capacities,
         previous=pd.concat([run.ranked() for run in earlier], ignore_index=True) if earlier else None,
         model_version=bundle.fingerprint,
         roll_out=roll_out(service.config, as_of),
@@ -145,7 +144,7 @@ def _teams(ranked: pd.DataFrame, snap: Snapshot, config: ServiceConfig) -> pd.Da
     team that has a referral open or a name in the configuration."""
     sizes = ranked.groupby("team_id").size()
     known = {*sizes.index, *snap.exclusions["team_id"].dropna(), *config.lists.team_names}
-    room, plan = capacities(config), roll_out(config, snap.as_of)
+    room, plan = config.lists.capacities, roll_out(config, snap.as_of)
     rows = [
         {
             "team_id": team,

@@ -9,7 +9,6 @@ from features.errors import ContractError
 from features.windows import HORIZON_DAYS
 from models.bundle import LIGHTGBM, LOGISTIC, Bundle
 from models.evaluation import Evaluation, evaluate
-from models.ranking import Capacities
 from models.rules import RuleTerm, rule_scores
 from models.splits import TEST
 from pipelines import opting_out
@@ -67,16 +66,12 @@ def judge(
         labels,
         data.memberships,
         comparators,
-        capacities=capacities(service.config),
+        capacities=service.config.lists.capacities,
         key=service.workspace.key(),
         lead=bundle.lead,
         traits=traits(service, frame, data.learned),
         against=against,
     )
-
-
-def capacities(config: ServiceConfig) -> Capacities:
-    return Capacities(config.lists.share, config.lists.least, config.lists.by_team)
 
 
 def rule_terms(config: ServiceConfig) -> dict[str, list[RuleTerm]]:
