@@ -84,7 +84,7 @@ def rotate(service: Service, to: Path | None, now: datetime, tell: Tell) -> Rota
     renaming = Renaming(former, _new(service, to, outside))
     if service.config.exposure.url:
         message = "A new key is given to an exposure log in the workspace; exposure.url names a database elsewhere. "
-        raise ConfigError(message + "Copy it into the workspace's own, as docs/operations.md says, and rotate then.")
+        raise ConfigError(message + "Nothing was changed; docs/operations.md says what can be done.")
     with staged(workspace.root) as aside:
         extracts = _read_again(service, renaming, aside, tell)
         if not outside:
