@@ -186,7 +186,8 @@ def counted(folder: Path) -> dict[str, int]:
     today = ledger[ledger["batch"] > run.told["history"]["batches"] - len(run.told["inputs"])]
     whole = service.history.read(columns=dict.fromkeys(("contacts", "observations", "attendances"), ()))
     return {
-        "records": sum(table.num_rows for table in whole.values()),
+        "records_taken_up": int(ledger["rows"].sum()),
+        "versions_in_the_history": sum(table.num_rows for table in whole.values()),
         "people_on_caseloads": int(ranked["person_id"].nunique()),
         "teams": int(ranked["team_id"].nunique()),
         "listed": int(ranked["listed"].sum()),
