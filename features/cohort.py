@@ -1,8 +1,11 @@
 """Who is on which team's caseload at a cut, as known then, and why others are not."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,9 +14,20 @@ from features.build import window_starts
 from features.frames import connect, to_frame
 
 ON_CASELOAD = "on the caseload"
-NO_ACTIVITY = "no recent activity"
-EXCLUSIONS = ("no team named", "service not scored", "under age", "died", "in hospital", NO_ACTIVITY)
+NO_ACTIVITY, OPTED_OUT = "no recent activity", "national opt-out"
+EXCLUSIONS = ("no team named", "service not scored", "under age", "died", "in hospital", NO_ACTIVITY, OPTED_OUT)
 """Why a person with an open referral is not on the caseload, in the order in which the reasons are looked for."""
+
+
+@dataclass(frozen=True)
+class OptedOut:
+    """Who stays off every caseload by their own wish: the people named or, where it `keeps`, everyone but them."""
+
+    people: npt.NDArray[np.int64]
+    keeps: bool = False
+
+
+NOBODY = OptedOut(np.zeros(0, np.int64))
 
 
 class CaseloadRules(BaseModel):
@@ -34,7 +48,12 @@ class CaseloadRules(BaseModel):
 
 
 def caseload(
-    tables: dict[str, pa.Table], cuts: Sequence[datetime], rules: CaseloadRules, zone: str, every: int = 1
+    tables: dict[str, pa.Table],
+    cuts: Sequence[datetime],
+    rules: CaseloadRules,
+    zone: str,
+    every: int = 1,
+    opted_out: OptedOut = NOBODY,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Memberships and exclusions at each cut.
 
@@ -42,12 +61,14 @@ def caseload(
     Returns memberships (person_id, as_of, team_id, days_on_caseload, last_seen, last_seen_by; the last two, moment and
     medium, null where the team has not seen the person within `active_days`), and exclusions (as_of, team_id, reason,
     people): for each team everyone with an open referral to it is counted once, under one of `EXCLUSIONS` or
-    "on the caseload".
+    "on the caseload"; but those whom nothing else than `opted_out` leaves out once over all teams, under no team, since
+    a team could tell who is missing.
     """
     moments = window_starts(cuts, [rules.active_days, rules.believed_stay_days], zone)
     moments["turn"] = range(len(moments))
-    with connect({**tables, "moments": moments}) as connection:
-        connection.execute(f"create temp table judged as {_judged_sql(rules, zone, every)}")
+    named = pa.table({"person_id": opted_out.people})
+    with connect({**tables, "moments": moments, "named": named}) as connection:
+        connection.execute(f"create temp table judged as {_judged_sql(rules, zone, every, opted_out.keeps)}")
         memberships = to_frame(connection.sql(MEMBERSHIPS_SQL))
         exclusions = to_frame(connection.sql(EXCLUSIONS_SQL))
     as_us = dict.fromkeys(("as_of", "last_seen"), "datetime64[us, UTC]")
@@ -126,7 +147,7 @@ KNOWN_THEN = f"""people_then as (
 """What was known at the cut of the people with an open referral: who held contact, who they are, where they were."""
 
 
-def _judged_sql(rules: CaseloadRules, zone: str, every: int) -> str:
+def _judged_sql(rules: CaseloadRules, zone: str, every: int, keeps: bool) -> str:
     """One row per (person, as_of, team) with an open referral, and the first reason to leave it out, if any."""
     left_out = ", ".join(f"'{kind}'" for kind in rules.leave_out_team_types) or "''"
     active, believed = f"start_{rules.active_days}", f"start_{rules.believed_stay_days}"
@@ -150,6 +171,7 @@ def _judged_sql(rules: CaseloadRules, zone: str, every: int) -> str:
                     when least(a.died_at, d.died_at) < o.as_of then 4
                     when i.person_id is not null then 5
                     when b.last_contact is null and o.newest < o.active_from then 6
+                    when (o.person_id in (select person_id from named)) is distinct from {keeps} then 7
                     else 0 end as reason
         from open_referrals o
         left join held h using (person_id, as_of, team_id)
@@ -164,5 +186,9 @@ MEMBERSHIPS_SQL = """
     where reason = 0 order by as_of, team_id, person_id"""
 
 EXCLUSIONS_SQL = f"""
-    select as_of, team_id, {[ON_CASELOAD, *EXCLUSIONS]!r}[reason + 1] as reason, count(*)::int as people
-    from judged group by as_of, team_id, judged.reason order by as_of, team_id, judged.reason"""
+    select as_of, team as team_id, {[ON_CASELOAD, *EXCLUSIONS]!r}[number + 1] as reason,
+           count(distinct person_id)::int as people
+    from (
+        select as_of, person_id, reason as number, case when reason < {len(EXCLUSIONS)} then team_id end as team
+        from judged
+    ) group by as_of, team, number order by as_of, team, number"""

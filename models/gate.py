@@ -3,14 +3,16 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import isnan
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.bundle import Bundle
-from models.evaluation import Evaluation
 from models.splits import CALIBRATE, TRAIN
 from models.subgroups import SMALLEST
+
+if TYPE_CHECKING:
+    from models.evaluation import Evaluation
 
 LINEAGE = ("as_of", "batches", "blocks", "catalogue", "config", "contract", "libraries", "rows")
 """What a model must say of where it came from, so that it can be built again."""
@@ -60,7 +62,12 @@ class Line:
 
 
 def gate(
-    judged: Evaluation, bundle: Bundle, contract: str, config: GateConfig, rules: Collection[str], champion: str | None
+    judged: "Evaluation",
+    bundle: Bundle,
+    contract: str,
+    config: GateConfig,
+    rules: Collection[str],
+    champion: str | None,
 ) -> tuple[Line, ...]:
     """Every line of the gate for the lead of `judged`.
 
@@ -80,7 +87,7 @@ def gate(
     return (*lines, _groups(judged, config)) if champion is not None else tuple(lines)
 
 
-def figures(judged: Evaluation, champion: str | None) -> dict[str, float]:
+def figures(judged: "Evaluation", champion: str | None) -> dict[str, float]:
     """What the decision rested on, by name; NaN where it is not defined."""
     found = {
         f"{measure}{end}": value
@@ -110,13 +117,13 @@ def _contract(bundle: Bundle, contract: str) -> Line:
     return Line("contract", passed, f"it was trained on the catalogue's contract {own[:12]}" if passed else differs)
 
 
-def _admissions(judged: Evaluation, config: GateConfig) -> Line:
+def _admissions(judged: "Evaluation", config: GateConfig) -> Line:
     found = judged.counts["admissions"]
     says = f"{found:,} admissions in the test period, {config.least_admissions:,} needed"
     return Line("admissions", found >= config.least_admissions, says)
 
 
-def _above_rules(judged: Evaluation, config: GateConfig, rules: Collection[str]) -> Line:
+def _above_rules(judged: "Evaluation", config: GateConfig, rules: Collection[str]) -> Line:
     if not rules:
         return Line("yield", False, "no simple rule is configured that it could be held against")
     best = max(rules, key=lambda rule: _or_nothing(judged.figure("ppv", rule)[0]))
@@ -129,7 +136,7 @@ def _above_rules(judged: Evaluation, config: GateConfig, rules: Collection[str])
     return Line("yield", gain > config.gain_over_rules and low >= least, says)
 
 
-def _not_below(judged: Evaluation, config: GateConfig, champion: str) -> Line:
+def _not_below(judged: "Evaluation", config: GateConfig, champion: str) -> Line:
     gain, low, high = judged.gain(champion, "ppv")
     theirs = judged.figure("ppv", champion)[0]
     least = -config.tolerated_loss * theirs
@@ -141,17 +148,17 @@ def _not_below(judged: Evaluation, config: GateConfig, champion: str) -> Line:
     return Line("yield", low >= least, says)
 
 
-def _overlap(judged: Evaluation, champion: str) -> float:
+def _overlap(judged: "Evaluation", champion: str) -> float:
     return float(judged.overlap.set_index("model")["share"][champion])
 
 
-def _within(judged: Evaluation, measure: str, limits: tuple[float, float]) -> Line:
+def _within(judged: "Evaluation", measure: str, limits: tuple[float, float]) -> Line:
     value, low, high = judged.figure(measure)
     says = f"{value:.3f} ({low:.3f} to {high:.3f}), must be from {limits[0]:g} to {limits[1]:g}"
     return Line(measure.replace("_", " "), limits[0] <= value <= limits[1], says)
 
 
-def _groups(judged: Evaluation, config: GateConfig) -> Line:
+def _groups(judged: "Evaluation", config: GateConfig) -> Line:
     table = judged.contrasts[judged.contrasts["admissions"] >= config.subgroup_admissions]
     if table.empty:
         return Line("groups", True, f"not compared: no group has {config.subgroup_admissions} admissions")

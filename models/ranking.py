@@ -10,6 +10,8 @@ import pandas as pd
 
 from features.errors import ContractError
 from features.table import KEYS
+from models import roll_out as rolling
+from models.roll_out import RollOut
 
 RISING, FALLING = 1.25, 0.8
 RUN_GAP_DAYS = 3
@@ -72,6 +74,8 @@ def rank(
     capacities: Capacities,
     previous: pd.DataFrame | None = None,
     model_version: str | None = None,
+    roll_out: RollOut | None = None,
+    as_published: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Everyone on every team's caseload in the team's order, whatever the order of the rows given.
 
@@ -83,17 +87,24 @@ def rank(
     times the last one, else 'steady'. Two models' risks are not compared: where `previous` names another model_version,
     `previous_risk` is NaN and who is not new is 'steady'. `days_on_list` counts the days of the present run, 0 if not
     listed; `also_with` names the other teams that hold the person.
+    With a roll_out `listed` says who is shown by it, and `roll_out.COLUMNS` are added. as_published: an answer of this
+    function under another key; what a key decides and nothing else, the order of equals and lots, is taken from it.
     ContractError where the cut is not one, or someone on a caseload has no score.
     """
     rows = _scored(scores, memberships)
-    rows["tie"] = tie_order(rows, key)
+    rows["tie"] = tie_order(rows, key) if as_published is None else _told(rows, as_published)["rank"]
     rows = rows.sort_values(["team_id", "score", "tie"], ascending=[True, False, True], ignore_index=True)
     team = rows.groupby("team_id", sort=False)
     rows["rank"] = team.cumcount() + 1
-    places = {name: capacities.of(str(name), size) for name, size in team.size().items()}
-    rows["listed"] = rows["rank"] <= rows["team_id"].map(places).astype(np.int64)
+    capacity_of = {name: capacities.of(str(name), size) for name, size in team.size().items()}
+    places = rows["team_id"].map(capacity_of).astype(np.int64)
+    rows["listed"] = rows["rank"] <= places
+    if roll_out is not None:
+        lot = rolling.lots(rows, roll_out, key) if as_published is None else ~_told(rows, as_published)["listed"]
+        rows = rolling.shown(rows, places, roll_out, lot)
     rows["also_with"] = _other_teams(rows)
-    answer = _compared(rows, previous, model_version)[COLUMNS]
+    columns = COLUMNS if roll_out is None else [*COLUMNS, *rolling.COLUMNS]
+    answer = _compared(rows, previous, model_version)[columns]
     return answer if model_version is None else answer.assign(model_version=model_version)
 
 
@@ -117,10 +128,20 @@ def _scored(scores: pd.DataFrame, memberships: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def _other_teams(rows: pd.DataFrame) -> list[str]:
-    held = rows.groupby("person_id")["team_id"].agg(sorted)
-    pairs = zip(rows["person_id"], rows["team_id"], strict=True)
-    return [", ".join(team for team in held[person] if team != own) for person, own in pairs]
+def _told(rows: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+    """The rank of each row in an earlier answer, and whether it was listed there; of who was not in it neither."""
+    keys = ["team_id", "person_id"]
+    found = rows[keys].merge(published[[*keys, "rank", "listed"]], on=keys, how="left")
+    return found.assign(listed=found["listed"].eq(True)).set_index(rows.index)
+
+
+def _other_teams(rows: pd.DataFrame) -> pd.Series:
+    """Looked for among those whom several teams hold, which few people are."""
+    several = rows.loc[rows["person_id"].duplicated(keep=False), ["person_id", "team_id"]]
+    held = {person: sorted(teams) for person, teams in several.groupby("person_id")["team_id"]}
+    pairs = zip(several["person_id"], several["team_id"], strict=True)
+    others = [", ".join(team for team in held[person] if team != own) for person, own in pairs]
+    return pd.Series(others, index=several.index, dtype=object).reindex(rows.index, fill_value="")
 
 
 def _compared(rows: pd.DataFrame, previous: pd.DataFrame | None, model_version: str | None) -> pd.DataFrame:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from features.build import Part, build_part, finish
 from features.catalogue import Catalogue
-from features.cohort import CONTACT_COLUMNS, OBSERVATION_COLUMNS, caseload, observed
+from features.cohort import CONTACT_COLUMNS, NOBODY, OBSERVATION_COLUMNS, OptedOut, caseload, observed
 from features.errors import NotReadyError
 from features.history import merged
 from features.labels import admission_lag_days, deaths_known, inpatient_spells, known_since, label
@@ -131,6 +131,7 @@ def dataset(
     tell: Callable[[str], None],
     parts: Sequence[str] = (),
     least_lag_days: float = 0.0,
+    opted_out: OptedOut = NOBODY,
 ) -> Dataset:
     """Everything a training at `as_of` needs, from what was known then; only the blocks in `parts`, where given. The
     admission lag is what was measured then, or `least_lag_days`, if that is longer."""
@@ -138,7 +139,7 @@ def dataset(
     blocks = planned_cuts(config, as_of, _first_contact(history, as_of, over), outcomes.lag_days)
     wanted = {part: moments for part, moments in blocks.items() if not parts or part in parts}
     others = {part: blocks[part] for part in (TRAIN, CALIBRATE) if part not in wanted}
-    work = partial(_blocks, history, config, catalogue, as_of, wanted)
+    work = partial(_blocks, history, config, catalogue, as_of, wanted, opted_out)
     buckets = range(history.buckets)
     pieces = map_buckets(over, work, buckets, lambda done: tell(f"features of bucket {done} of {len(buckets)}"))
     built, named, members, excluded = zip(*pieces, strict=True)
@@ -146,7 +147,7 @@ def dataset(
     blocks_of_rows = np.concatenate([part.to_numpy() for part in named])
     learned = [frame.loc[blocks_of_rows != TEST, "person_id"].to_numpy()]
     if others:
-        learned += map_buckets(over, partial(_learned, history, config, catalogue, as_of, others), buckets)
+        learned += map_buckets(over, partial(_learned, history, config, catalogue, as_of, others, opted_out), buckets)
     labels = label(
         frame,
         outcomes.spells,
@@ -167,9 +168,16 @@ def dataset(
     )
 
 
-def snapshot(history: History, config: ServiceConfig, catalogue: Catalogue, as_of: datetime, over: Mapper) -> Snapshot:
+def snapshot(
+    history: History,
+    config: ServiceConfig,
+    catalogue: Catalogue,
+    as_of: datetime,
+    over: Mapper,
+    opted_out: OptedOut = NOBODY,
+) -> Snapshot:
     """The caseloads at `as_of` with their features, from what was known then and nothing that became known later."""
-    work = partial(_caseload, history, config, catalogue, as_of)
+    work = partial(_caseload, history, config, catalogue, as_of, opted_out)
     pieces = map_buckets(over, work, range(history.buckets))
     built, members, excluded, details, newest, seen = zip(*pieces, strict=True)
     known = [moment for moment in newest if moment is not None]
@@ -198,12 +206,12 @@ def finished(parts: Sequence[Part], catalogue: Catalogue) -> pd.DataFrame:
 
 
 def _caseload(
-    history: History, config: ServiceConfig, catalogue: Catalogue, as_of: datetime, bucket: int
+    history: History, config: ServiceConfig, catalogue: Catalogue, as_of: datetime, opted_out: OptedOut, bucket: int
 ) -> tuple[Part, pd.DataFrame, pd.DataFrame, pd.DataFrame, datetime | None, pd.DataFrame]:
     """One bucket's share of a `Snapshot`."""
     tables = looked_at(history, config, catalogue, as_of, [as_of], bucket)
     lists = grouped(tables, config.lists)
-    members, excluded = caseload(lists, [as_of], config.caseload, config.zone)
+    members, excluded = caseload(lists, [as_of], config.caseload, config.zone, opted_out=opted_out)
     part = build_part(tables, index_of(members), catalogue, config.zone, [as_of])
     details = _details(tables, part.keyed, as_of, config.zone)
     return part, members, excluded, details, _newest(tables), recordings(lists["contacts"])
@@ -239,6 +247,7 @@ def _blocks(
     catalogue: Catalogue,
     as_of: datetime,
     wanted: dict[str, list[datetime]],
+    opted_out: OptedOut,
     bucket: int,
 ) -> tuple[Part, pd.Series, pd.DataFrame, pd.DataFrame]:
     """One bucket's share of a `Dataset`: features, the block that each row is in, memberships, exclusions."""
@@ -246,7 +255,7 @@ def _blocks(
     tables = looked_at(history, config, catalogue, as_of, cuts, bucket)
     every = {block: config.periods.landmark_every if block == TRAIN else 1 for block in wanted}
     lists = grouped(tables, config.lists)
-    found = {b: caseload(lists, at, config.caseload, config.zone, every[b]) for b, at in wanted.items()}
+    found = {b: caseload(lists, at, config.caseload, config.zone, every[b], opted_out) for b, at in wanted.items()}
     rows = {block: index_of(members) for block, (members, _) in found.items()}
     named = np.repeat(list(rows), [len(index) for index in rows.values()])
     part = build_part(tables, _stacked(rows.values()), catalogue, config.zone, cuts)
@@ -260,13 +269,14 @@ def _learned(
     catalogue: Catalogue,
     as_of: datetime,
     blocks: dict[str, list[datetime]],
+    opted_out: OptedOut,
     bucket: int,
 ) -> npt.NDArray[np.int64]:
     """One bucket's people of blocks whose features nobody needs."""
     tables = looked_at(history, config, catalogue, as_of, [cut for block in blocks.values() for cut in block], bucket)
     every = {block: config.periods.landmark_every if block == TRAIN else 1 for block in blocks}
-    found = [caseload(tables, at, config.caseload, config.zone, every[b])[0]["person_id"] for b, at in blocks.items()]
-    return np.unique(np.concatenate(found)).astype(np.int64)
+    found = [caseload(tables, at, config.caseload, config.zone, every[b], opted_out)[0] for b, at in blocks.items()]
+    return np.unique(np.concatenate([members["person_id"] for members in found])).astype(np.int64)
 
 
 def index_of(members: pd.DataFrame) -> pd.DataFrame:

@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 
 operations = typer.Typer()
 exposure = typer.Typer(no_args_is_help=True, help="The log of who was on which list.")
+key = typer.Typer(no_args_is_help=True, help="The key that pseudonyms are made with.")
 operations.add_typer(exposure, name="exposure")
+operations.add_typer(key, name="key")
 
 DEPLOYMENTS = Path("configs/prefect.yaml")
 FromOption = Annotated[str | None, typer.Option("--from", help="The first day, as 2026-01-12.")]
@@ -205,6 +207,27 @@ def prune(config: ConfigOption = DEFAULT_CONFIG, workspace: WorkspaceOption = No
     from pipelines import steps
 
     out.print(f"{steps.prune_exposures(loaded, now()):,} exposures removed")
+
+
+@key.command("rotate")
+def rotate_key(
+    config: ConfigOption = DEFAULT_CONFIG,
+    workspace: WorkspaceOption = None,
+    to: Annotated[Path | None, typer.Option(help="A file with the new key (default: one is made).")] = None,
+) -> None:
+    """Put the whole workspace under a new pseudonym key, whole or not at all; every extract is read again."""
+    loaded = opened(config, workspace)
+    from pipelines import steps
+
+    with telling("Rotating the key") as tell:
+        done = steps.rotate_key(loaded, to, now(), tell)
+    out.print(
+        f"{done.people:,} people have new pseudonyms, in {done.extracts} extracts, {done.publications} publications "
+        f"and {done.exposures:,} exposures.",
+        soft_wrap=True,
+    )
+    if done.outside:
+        out.print("Put the new key where the former one came from: until then nothing will run here.", style="bold")
 
 
 def warning_only(config: ServiceConfig, names: Sequence[str]) -> ServiceConfig:

@@ -16,6 +16,8 @@ from features.labels import OutcomeRules
 from features.sources.task import FrameSpec
 from models.bundle import MODELS
 from models.gate import GateConfig
+from models.ranking import Capacities
+from models.roll_out import RollOutConfig
 from models.sections import SectionRules
 from models.training import TrainConfig
 from models.tuning import TuneConfig
@@ -126,6 +128,10 @@ class ListsConfig(_Section):
             raise ValueError(message)
         return self
 
+    @property
+    def capacities(self) -> Capacities:
+        return Capacities(self.share, self.least, self.by_team)
+
 
 class FormsConfig(_Section):
     """In which forms lists are written beside page and spreadsheet; the URL of a database that shows the newest ones as
@@ -174,6 +180,31 @@ class EvidenceConfig(_Section):
     urgent_team_types: tuple[str, ...] = ("49", "51")
 
 
+class OptOutConfig(_Section):
+    """The national data opt-out, by a file of NHS numbers, one in the first cell of each line; without a path there is
+    none. holds: who is in it, 'opted_out' or, as the national check answers, 'not_opted_out'. applies: to 'lists', and
+    to 'training', the rows that models are trained and judged on.
+
+    stale_after_days: how old the file may be at a cut (by its modification time). If it is older nothing is made of
+    what it applies to, unless `when_stale` is 'warn'. most_share: of the people on caseloads; a file that leaves out
+    more is taken for a wrong one.
+    """
+
+    path: Path | None = None
+    holds: Literal["opted_out", "not_opted_out"] = "opted_out"
+    applies: tuple[Literal["lists", "training"], ...] = ("lists",)
+    stale_after_days: PositiveInt = 7
+    when_stale: Literal["block", "warn"] = "block"
+    most_share: float = Field(default=0.3, gt=0, le=1)
+
+
+class AccessConfig(_Section):
+    """key_file: where the pseudonym key is, readable by its owner alone; by default in the workspace."""
+
+    key_file: Path | None = None
+    opt_out: OptOutConfig = OptOutConfig()
+
+
 class RunConfig(_Section):
     """Who works on the person buckets: threads of this process, a pool of processes on this machine, or the workers of
     the Dask cluster whose scheduler is at `address`.
@@ -219,7 +250,9 @@ class ServiceConfig(_Section):
     promotion: GateConfig = GateConfig()
     lists: ListsConfig = ListsConfig()
     forms: FormsConfig = FormsConfig()
+    roll_out: RollOutConfig = RollOutConfig()
     exposure: ExposureConfig = ExposureConfig()
+    access: AccessConfig = AccessConfig()
     gates: GatesConfig = GatesConfig()
     alerts: AlertsConfig = AlertsConfig()
     monitoring: MonitoringConfig = MonitoringConfig()

@@ -9,11 +9,12 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from features.cohort import ON_CASELOAD
+from features.cohort import ON_CASELOAD, OPTED_OUT, OptedOut
 from models.bundle import Bundle, load
 from models.explanation import reasons
 from models.ranking import RUN_GAP_DAYS, rank
-from pipelines import listing, runs
+from models.roll_out import RollOut
+from pipelines import listing, opting_out, runs
 from pipelines.beside import beside
 from pipelines.building import Snapshot, snapshot
 from pipelines.config import ServiceConfig
@@ -21,7 +22,6 @@ from pipelines.feeds import feed_ages
 from pipelines.gates import report
 from pipelines.gates.outcome import Outcome
 from pipelines.grouping import list_ids
-from pipelines.judging import capacities
 from pipelines.mapping import Mapper
 from pipelines.publish import LATEST, Stamp, hold
 from pipelines.runs import Run
@@ -31,19 +31,23 @@ if TYPE_CHECKING:
     from pipelines.tracking import Registered
 
 Tell = Callable[[str], None]
+BY_LOT = (
+    "The last places of each list are given by lot, so that what the lists do can be measured: people about as likely "
+    "to be admitted were left out."
+)
 WORDS = ["reason_1", "reason_2", "reason_3"]
 
 
 @dataclass(frozen=True)
 class Scored:
     """Everyone on a caseload, ranked (as `publish` takes it), and what the pages say about themselves. unlisted: people
-    with an open referral whom no team's list can show, by reason; origin: as `origins.origin` gives it; beside: as
-    `Ranking` has it. gates: what they said; withheld: why, by team, for teams whose lists are held back, of whom nobody
-    is in `ranked`; team_notes: what only a team's own page says."""
+    with an open referral whom no team's list can show, by reason, small numbers of opt-outs in words; origin: as
+    `origins.origin` gives it; beside: as `Ranking` has it. gates: what they said; withheld: why, by team, for teams
+    whose lists are held back, of whom nobody is in `ranked`; team_notes: what only a team's own page says."""
 
     ranked: pd.DataFrame
     teams: pd.DataFrame
-    unlisted: dict[str, int]
+    unlisted: dict[str, int | str]
     stamp: Stamp
     bundle: Bundle
     origin: Mapping[str, Any] = field(default_factory=dict)
@@ -69,6 +73,7 @@ def score(service: Service, as_of: datetime, tell: Tell, champion: "Registered |
     from pipelines import tracking  # MLflow takes seconds to import: only those who need the registry wait for it
     from pipelines.origins import origin
 
+    opted_out = opting_out.checked(service, as_of, "lists")
     champion = champion or tracking.champion(service.workspace)
     bundle = load(champion.bundle)
     found = report.data_outcomes(service, bundle, as_of)
@@ -76,25 +81,42 @@ def score(service: Service, as_of: datetime, tell: Tell, champion: "Registered |
     service.catalogue.contract.require(bundle.contract, "champion")
     report.refuse(found)
     earlier = _earlier(service, as_of)
-    made = ranking(service, bundle, as_of, earlier, tell)
+    made = ranking(service, bundle, as_of, earlier, tell, opted_out.people)
     snap, ranked = made.snap, made.ranked
     tell("looking at the ranking")
     found += report.ranking_outcomes(service, bundle, ranked, snap.recorded, as_of)
     report.keep(service, as_of, found)
     report.refuse(found)
+    unlisted = _unlisted(snap)
+    told = _left_out_by_choice(service, snap, opted_out, unlisted)
+    notes = (*report.notes(found), *([opted_out.note] if opted_out.note else []))
+    if service.config.roll_out.band.share:
+        notes = (*notes, BY_LOT)
     back, version = report.withheld(found), f"{champion.version} ({bundle.fingerprint[:12]})"
     return Scored(
         without(ranked, back),
         _teams(ranked, snap, service.config),
-        _unlisted(snap),
-        _stamp(service, snap.data_as_of, as_of, version, report.notes(found)),
+        unlisted,
+        _stamp(service, snap.data_as_of, as_of, version, notes),
         bundle,
-        origin(service, champion, bundle, earlier, snap.frame),
+        origin(service, champion, bundle, earlier, snap.frame) | told,
         made.beside,
         found,
         back,
         report.team_notes(found),
     )
+
+
+def _left_out_by_choice(
+    service: Service, snap: Snapshot, opted_out: opting_out.Checked, unlisted: dict[str, int | str]
+) -> dict[str, Any]:
+    """What a record tells of opt-outs, which are counted in `unlisted` as they may be told; empty where there is no
+    opt-out file."""
+    if opted_out.told is None:
+        return {}
+    opting_out.require_plausible(service.config.access.opt_out, left_out(snap), snap.frame["person_id"].nunique())
+    unlisted[OPTED_OUT] = opting_out.shown(left_out(snap))
+    return {"opt_out": {**opted_out.told, "left_out": unlisted[OPTED_OUT]}}
 
 
 def look(service: Service, as_of: datetime, tell: Tell) -> tuple[Outcome, ...]:
@@ -106,7 +128,8 @@ def look(service: Service, as_of: datetime, tell: Tell) -> tuple[Outcome, ...]:
     found = report.data_outcomes(service, bundle, as_of)
     if any(one.blocks for one in found):
         return found
-    made = ranking(service, bundle, as_of, _earlier(service, as_of), tell)
+    opted_out = opting_out.checked(service, as_of, "lists").people
+    made = ranking(service, bundle, as_of, _earlier(service, as_of), tell, opted_out)
     return found + report.ranking_outcomes(service, bundle, made.ranked, made.snap.recorded, as_of)
 
 
@@ -115,20 +138,31 @@ def without(ranked: pd.DataFrame, teams: Collection[str]) -> pd.DataFrame:
     return ranked[~ranked["team_id"].isin(teams)].reset_index(drop=True) if teams else ranked
 
 
-def ranking(service: Service, bundle: Bundle, as_of: datetime, earlier: Sequence[Run], tell: Tell) -> Ranking:
-    """The caseloads at a cut, ranked, explained, and compared with the rankings of `earlier`."""
+def ranking(
+    service: Service,
+    bundle: Bundle,
+    as_of: datetime,
+    earlier: Sequence[Run],
+    tell: Tell,
+    opted_out: OptedOut,
+    as_published: pd.DataFrame | None = None,
+) -> Ranking:
+    """The caseloads at a cut, ranked, explained, and compared with the rankings of `earlier`. as_published: as `rank`
+    takes it."""
     tell("building features")
     previous = pd.concat([run.ranked() for run in earlier], ignore_index=True) if earlier else None
     with service.workers() as over:
-        snap = snapshot(service.history, service.config, service.catalogue, as_of, over)
+        snap = snapshot(service.history, service.config, service.catalogue, as_of, over, opted_out)
         tell(f"ranking {len(snap.frame):,} people")
         ranked = rank(
             bundle.score(snap.frame),
             snap.memberships,
             key=service.workspace.key(),
-            capacities=capacities(service.config),
+            capacities=service.config.lists.capacities,
             previous=previous,
             model_version=bundle.fingerprint,
+            roll_out=roll_out(service.config, as_of),
+            as_published=as_published,
         )
         return _explained(service, bundle, snap, ranked, previous, over)
 
@@ -141,6 +175,13 @@ def mark_stale(service: Service, as_of: datetime, why: str) -> bool:
     if marked:
         service.listing_table.mark(service.workspace.lists / LATEST)
     return marked
+
+
+def roll_out(config: ServiceConfig, as_of: datetime) -> RollOut | None:
+    """The plan on the cut's day; None where every team is shown its whole list."""
+    if config.roll_out.shows_all:
+        return None
+    return RollOut(config.roll_out, date.fromisoformat(local_day(config, as_of)))
 
 
 def local_day(config: ServiceConfig, as_of: datetime) -> str:
@@ -185,7 +226,7 @@ def _teams(ranked: pd.DataFrame, snap: Snapshot, config: ServiceConfig) -> pd.Da
     referral were left out for each reason; of every list that has a referral open or a name in the configuration."""
     sizes = ranked.groupby("team_id").size()
     known = {*sizes.index, *snap.exclusions["team_id"].dropna(), *list_ids(config.lists)}
-    room = capacities(config)
+    room, plan = config.lists.capacities, roll_out(config, snap.as_of)
     rows = [
         {
             "team_id": team,
@@ -193,19 +234,25 @@ def _teams(ranked: pd.DataFrame, snap: Snapshot, config: ServiceConfig) -> pd.Da
             "caseload": int(sizes.get(team, 0)),
             "capacity": room.of(team, int(sizes.get(team, 0))),
             "members": tuple(config.lists.team_names.get(one, one) for one in config.lists.groups.get(team, ())),
+            "begins": config.roll_out.starts[team] if plan is not None and plan.waits(team) else None,
         }
         for team in sorted(str(team) for team in known)
     ]
     excluded = snap.exclusions[snap.exclusions["reason"] != ON_CASELOAD]
     wide = excluded.pivot_table(index="team_id", columns="reason", values="people", aggfunc="sum", fill_value=0)
     wide.columns = [f"excluded_{str(reason).replace(' ', '_')}" for reason in wide.columns]
-    teams = pd.DataFrame(rows, columns=["team_id", "name", "caseload", "capacity", "members"])
+    teams = pd.DataFrame(rows, columns=["team_id", "name", "caseload", "capacity", "members", "begins"])
     teams = teams.merge(wide.reset_index(), on="team_id", how="left")
     counts = [str(column) for column in teams if str(column).startswith("excluded_")]
     return teams.assign(**teams[counts].fillna(0).astype(int))
 
 
-def _unlisted(snap: Snapshot) -> dict[str, int]:
+def left_out(snap: Snapshot) -> int:
+    """How many people are on no caseload for nothing but their opt-out."""
+    return int(snap.exclusions.loc[snap.exclusions["reason"] == OPTED_OUT, "people"].sum())
+
+
+def _unlisted(snap: Snapshot) -> dict[str, int | str]:
     nameless = snap.exclusions[snap.exclusions["team_id"].isna()]
     return {str(reason): int(people) for reason, people in nameless.groupby("reason")["people"].sum().items()}
 

@@ -14,6 +14,7 @@ from features.errors import MinusNineError
 from pipelines.config import ServiceConfig
 from pipelines.feeds import feed_ages, late_feeds
 from pipelines.mapping import map_buckets
+from pipelines.opting_out import checked
 from pipelines.service import Service
 from pipelines.store import History
 
@@ -44,6 +45,7 @@ def examine(config: ServiceConfig, now: datetime) -> list[Finding]:
         _databases,
         _workers,
         _champion,
+        _opt_out,
         _secrets,
         _disk,
     )
@@ -142,6 +144,14 @@ def _champion(service: Service, _now: datetime) -> Iterator[Finding]:
         "" if same else " was trained on other features than the catalogue has now: retrain, or restore the catalogue"
     )
     yield Finding(same, f"champion: model {champion.version}{clause}")
+
+
+def _opt_out(service: Service, now: datetime) -> Iterator[Finding]:
+    for use in service.config.access.opt_out.applies:
+        found = checked(service, now, use)
+        if found.told is not None:
+            says = f"opt-outs from {use}: a file of {found.told['numbers']:,} NHS numbers. {found.note}"
+            yield Finding(not found.note, says.strip())
 
 
 def _secrets(service: Service, _now: datetime) -> Iterator[Finding]:

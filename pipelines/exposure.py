@@ -1,6 +1,7 @@
 """Who was on which list, in SQL: rows are added and never changed, and removed only by a pruning that is on record.
 
-Each publication of a day's lists is a version. The database itself refuses every other change. Times are UTC.
+Each publication of a day's lists is a version. The database itself refuses every other change. Times are UTC. Whom a
+roll-out shows by lot stands in `chances` too, and whom it withholds in `withheld`; elsewhere both are empty.
 """
 
 from collections.abc import Iterator
@@ -57,6 +58,31 @@ EXPOSURES = Table(
     Column("risk", Float, nullable=False),
     ForeignKeyConstraint(["as_of", "version"], ["publications.as_of", "publications.version"]),
 )
+CHANCES = Table(
+    "chances",
+    TABLES,
+    Column("as_of", DateTime(timezone=True), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("team_id", String(200), primary_key=True),
+    Column("person_id", BigInteger, primary_key=True),
+    Column("chance", Float, nullable=False),
+    ForeignKeyConstraint(["as_of", "version"], ["publications.as_of", "publications.version"]),
+)
+WITHHELD = Table(
+    "withheld",
+    TABLES,
+    Column("as_of", DateTime(timezone=True), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("team_id", String(200), primary_key=True),
+    Column("person_id", BigInteger, primary_key=True),
+    Column("rank", Integer, nullable=False),
+    Column("risk", Float, nullable=False),
+    Column("chance", Float, nullable=False),
+    Column("reason", String(40), nullable=False),
+    ForeignKeyConstraint(["as_of", "version"], ["publications.as_of", "publications.version"]),
+)
+OF_PEOPLE = (EXPOSURES, CHANCES, WITHHELD)
+"""Tables that name people, of which old rows may be pruned."""
 PRUNINGS = Table(
     "prunings",
     TABLES,
@@ -70,7 +96,7 @@ REFUSAL = "the exposure log is append-only"
 
 for table in TABLES.tables.values():
     for change in ("update", "delete"):
-        kept = f"old.as_of >= {PRUNED}" if (table, change) == (EXPOSURES, "delete") else "1 = 1"
+        kept = f"old.as_of >= {PRUNED}" if change == "delete" and table in OF_PEOPLE else "1 = 1"
         name = f"{table.name}_refuse_{change}"
         sqlite = f"""create trigger if not exists {name} before {change} on {table.name} when {kept}
             begin select raise(abort, '{REFUSAL}'); end"""
@@ -92,7 +118,8 @@ class Exposures:
 
     @contextmanager
     def appending(self, version: dict[str, Any], ranked: pd.DataFrame) -> Iterator[None]:
-        """Adds the listed rows of a publication, for good when what is done inside is done; not if it fails.
+        """Adds who is listed by a publication, and who is withheld, for good when what is done inside is done; not if
+        it fails.
 
         version: a value for each column of `PUBLICATIONS`. ranked: as `models.ranking.rank` gives it. A version that is
         there already stays as it is. StorageError where the database cannot be written to.
@@ -100,8 +127,9 @@ class Exposures:
         with self._open() as connection:
             if not _there(connection, version):
                 connection.execute(insert(PUBLICATIONS), version)
-                if rows := _rows(version, ranked):
-                    connection.execute(insert(EXPOSURES), rows)
+                for table, rows in _rows(version, ranked):
+                    if rows:
+                        connection.execute(insert(table), rows)
             yield
 
     def versions(self) -> pd.DataFrame:
@@ -112,15 +140,30 @@ class Exposures:
         """A frame of the columns of `EXPOSURES`, in the order of publications, teams and ranks."""
         return self._frame(EXPOSURES).sort_values(["as_of", "version", "team_id", "rank"], ignore_index=True)
 
+    def withheld(self) -> pd.DataFrame:
+        """A frame of the columns of `WITHHELD`: who had a chance to be listed, or a team that waits, and was not."""
+        return self._frame(WITHHELD).sort_values(["as_of", "version", "team_id", "rank"], ignore_index=True)
+
+    def weighted(self) -> pd.DataFrame:
+        """Everyone who was listed or withheld: the columns of `EXPOSURES`, shown, chance (of having been shown, 0-1)
+        and reason (empty where shown). Weigh who was shown by 1 / chance, who was withheld by 1 / (1 - chance)."""
+        keys = [column.name for column in CHANCES.columns if column.name != "chance"]
+        listed = self.listed().merge(self._frame(CHANCES), on=keys, how="left").fillna({"chance": 1.0})
+        rows = [listed.assign(shown=True, reason=""), self.withheld().assign(shown=False)]
+        whole = pd.concat([frame for frame in rows if len(frame)] or rows, ignore_index=True)
+        return whole.sort_values(["as_of", "version", "team_id", "rank"], ignore_index=True)
+
     def prune(self, before: datetime, now: datetime) -> int:
-        """Remove who was on lists of cuts before that moment, on record; how many rows went. The publications stay."""
+        """Remove who was on lists of cuts before that moment, or withheld, on record; how many rows went. The
+        publications stay."""
         with self._open() as connection:
-            old = EXPOSURES.c.as_of < before.astimezone(UTC)
-            rows = connection.execute(select(func.count()).select_from(EXPOSURES).where(old)).scalar_one()
+            old = {table: table.c.as_of < before.astimezone(UTC) for table in OF_PEOPLE}
+            rows = sum(connection.execute(select(func.count()).select_from(t).where(old[t])).scalar_one() for t in old)
             if rows:
                 told = {"pruned_at": now.astimezone(UTC), "kept_from": before.astimezone(UTC), "exposures": rows}
                 connection.execute(insert(PRUNINGS), told)
-                connection.execute(delete(EXPOSURES).where(old))
+                for table in OF_PEOPLE:
+                    connection.execute(delete(table).where(old[table]))
             return int(rows)
 
     def _frame(self, table: Table) -> pd.DataFrame:
@@ -162,7 +205,14 @@ def _there(connection: Connection, version: dict[str, Any]) -> bool:
     return connection.execute(select(PUBLICATIONS.c.lists).where(same)).first() is not None
 
 
-def _rows(version: dict[str, Any], ranked: pd.DataFrame) -> list[dict[str, Any]]:
-    listed = ranked.loc[ranked["listed"].astype(bool), ["team_id", "person_id", "rank", "risk"]]
+def _rows(version: dict[str, Any], ranked: pd.DataFrame) -> Iterator[tuple[Table, list[dict[str, Any]]]]:
+    """What each of `OF_PEOPLE` takes up of a publication."""
     key = {"as_of": version["as_of"], "version": version["version"]}
-    return [key | cast("dict[str, Any]", row) for row in listed.to_dict("records")]
+    listed = ranked[ranked["listed"].astype(bool)]
+    found = {EXPOSURES: listed}
+    if "withheld" in ranked.columns:
+        withheld = ranked[ranked["withheld"] != ""].rename(columns={"withheld": "reason"})
+        found |= {CHANCES: listed[listed["chance"] < 1], WITHHELD: withheld}
+    for table, rows in found.items():
+        names = [column.name for column in table.columns if column.name not in key]
+        yield table, [key | cast("dict[str, Any]", row) for row in rows[names].to_dict("records")]

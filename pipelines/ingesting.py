@@ -2,7 +2,7 @@
 
 import errno
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -15,8 +15,10 @@ import pyarrow as pa
 from features.batch import ACCOUNT_COLUMNS, Batch
 from features.errors import SourceError
 from features.sources.read import read_batch
+from features.sources.resolve import Pseudonym
 from pipelines import accounts
 from pipelines.fingerprints import Fingerprints
+from pipelines.identities import Identities
 from pipelines.pages import quality_page
 from pipelines.quality import quality
 from pipelines.service import Service
@@ -118,23 +120,28 @@ def _counted(batch: Batch, done: Ingested) -> Batch:
 
 def read_extract(service: Service, name: str, path: Path, tell: Tell) -> Batch:
     """One extract of a source as a batch, people by their pseudonyms."""
+    key = service.workspace.key()
+
+    def pseudonym(identities: Sequence[str]) -> list[int]:
+        return pseudonyms(identities, key)
+
+    return steadily(name, partial(read_under, service, name, path, pseudonym, service.identities), tell)
+
+
+def read_under(service: Service, name: str, path: Path, pseudonym: Pseudonym, known: Identities) -> Batch:
+    """One extract of a source, people by `pseudonym`, with what is `known` of local identities by then."""
     source = service.config.sources[name]
-    key, links = service.workspace.key(), service.identities.links()
-
-    def read() -> Batch:
-        return read_batch(
-            path,
-            service.mapping(source),
-            source=name,
-            pseudonym=lambda identities: pseudonyms(identities, key),
-            zone=source.zone or service.config.zone,
-            known_from=source.known_from,
-            received_at=source.received_at,
-            arrived_at=_arrived_at(path),
-            links=links,
-        )
-
-    return steadily(name, read, tell)
+    return read_batch(
+        path,
+        service.mapping(source),
+        source=name,
+        pseudonym=pseudonym,
+        zone=source.zone or service.config.zone,
+        known_from=source.known_from,
+        received_at=source.received_at,
+        arrived_at=_arrived_at(path),
+        links=known.links(),
+    )
 
 
 def steadily(source: str, read: Callable[[], R], tell: Tell) -> R:

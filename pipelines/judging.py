@@ -9,9 +9,9 @@ from features.errors import ConfigError, ContractError
 from features.windows import HORIZON_DAYS
 from models.bundle import Bundle
 from models.evaluation import Evaluation, evaluate
-from models.ranking import Capacities
 from models.rules import RuleTerm, rule_scores
 from models.splits import TEST
+from pipelines import opting_out
 from pipelines.building import Dataset, dataset
 from pipelines.config import ServiceConfig
 from pipelines.given import given_dataset
@@ -27,8 +27,10 @@ def rows_for(
     """The dataset of the built-in task, or of the one given as tables in the configuration, which has no lag."""
     if service.config.task is not None:
         return given_dataset(service, service.config.task, tell)
+    mine = (service.history, service.config, service.catalogue)
+    people = opting_out.checked(service, as_of, "training").people
     with service.workers() as over:
-        return dataset(service.history, service.config, service.catalogue, as_of, over, tell, parts, least_lag_days)
+        return dataset(*mine, as_of, over, tell, parts, least_lag_days, people)
 
 
 def refuse_seen(bundle: Bundle, data: Dataset) -> None:
@@ -64,7 +66,7 @@ def judge(
         labels,
         data.memberships,
         comparators,
-        capacities=capacities(service.config),
+        capacities=service.config.lists.capacities,
         key=service.workspace.key(),
         lead=bundle.lead,
         traits=traits(service, frame, data.learned),
@@ -78,10 +80,6 @@ def means_the_same(service: Service, bundle: Bundle) -> bool:
         return service.catalogue.contract.fingerprint == bundle.contract.fingerprint
     except ConfigError:
         return False
-
-
-def capacities(config: ServiceConfig) -> Capacities:
-    return Capacities(config.lists.share, config.lists.least, config.lists.by_team)
 
 
 def rule_terms(config: ServiceConfig) -> dict[str, list[RuleTerm]]:

@@ -21,7 +21,7 @@ from pipelines.service import Service
 from pipelines.tracking import Registered
 
 PACKAGES = ("minus-nine", "lightgbm", "scikit-learn", "numpy", "pandas", "pyarrow", "numba", "duckdb", "deltalake")
-SETTINGS = {"zone", "cut", "caseload", "lists", "outcome"}
+SETTINGS = {"zone", "cut", "caseload", "lists", "outcome", "roll_out"}
 """The sections of the configuration that a ranking is made by."""
 
 

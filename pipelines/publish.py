@@ -66,7 +66,7 @@ def publish(
     folder: Path,
     *,
     replace: bool = False,
-    unlisted: Mapping[str, int] | None = None,
+    unlisted: Mapping[str, int | str] | None = None,
     beside: Mapping[str, pd.DataFrame] | None = None,
     other_forms: Sequence[str] = (),
     withheld: Mapping[str, str] | None = None,
@@ -211,7 +211,7 @@ def _lists(
 def _files(
     lists: Mapping[Team, tuple[Person, ...]],
     stamp: Stamp,
-    unlisted: Mapping[str, int],
+    unlisted: Mapping[str, int | str],
     told: ToldBeside,
     held: Mapping[Team, Withheld],
     team_notes: Mapping[str, Sequence[str]],

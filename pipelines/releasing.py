@@ -207,10 +207,12 @@ def _metrics(scored: Scored) -> dict[str, float]:
     people = scored.ranked.drop_duplicates("person_id")
     quantiles = {f"risk_p{int(q * 100):02}": people["risk"].quantile(q) for q in (0.05, 0.5, 0.95, 0.99)}
     ages = {f"feed_age_hours_{name}": hours for name, hours in scored.stamp.feed_ages}
+    withheld = {"withheld": int((scored.ranked["withheld"] != "").sum())} if "withheld" in scored.ranked else {}
     return {
         "teams": len(scored.teams),
         "people": len(people),
         "listed": int(scored.ranked["listed"].sum()),
+        **withheld,
         "risk_mean": people["risk"].mean(),
         **quantiles,
         **ages,

@@ -9,13 +9,14 @@ from typing import Any
 
 import pandas as pd
 
+from features.cohort import NOBODY, OptedOut
 from features.errors import MinusNineError, ReplayError
 from models.bundle import Bundle, load
-from pipelines import runs
+from pipelines import opting_out, runs
 from pipelines.config import ServiceConfig
-from pipelines.daily import ranking, without
+from pipelines.daily import left_out, ranking, without
 from pipelines.fingerprints import digest_of
-from pipelines.origins import digest_of_rows, packages, settings
+from pipelines.origins import SETTINGS, digest_of_rows, packages, settings
 from pipelines.runs import Run
 from pipelines.service import Service
 
@@ -63,9 +64,12 @@ def replay(service: Service, day: str, tell: Tell) -> Replayed:
         batches=int(run.told["history"]["batches"]) if known else None,
     )
     as_of = datetime.fromisoformat(run.told["as_of"])
-    again = ranking(mine, bundle, as_of, _earlier(service.workspace.runs, run), tell)
+    published, earlier = run.ranked(), _earlier(service.workspace.runs, run)
+    order = published if run.rekeyed else None
+    again = ranking(mine, bundle, as_of, earlier, tell, _opted_out(run, published), order)
     made = without(again.ranked, run.told.get("withheld", {}))
-    difference = first_difference(run.ranked(), pd.read_parquet(io.BytesIO(runs.as_parquet(made))))
+    difference = first_difference(published, pd.read_parquet(io.BytesIO(runs.as_parquet(made))))
+    difference = difference or _other_opt_outs(run, left_out(again.snap))
     same_features = digest_of_rows(again.snap.frame) == run.told["features"]
     cause = _cause(run, known, same_features) if difference else ""
     return Replayed(day, run.version, len(made), difference, cause, _changed(service, run))
@@ -85,6 +89,22 @@ def first_difference(published: pd.DataFrame, made: pd.DataFrame) -> str:
     columns = ", ".join(str(name) for name in unlike if unlike[name].iloc[row])
     place = f"team {before['team_id'].iloc[row]}, rank {before['rank'].iloc[row]}"
     return f"the first row that differs is that of {place}, in {columns}"
+
+
+def _opted_out(run: Run, published: pd.DataFrame) -> OptedOut:
+    """Who had opted out then is not kept, only how many: whoever was not published is taken for one of them."""
+    if "opt_out" not in run.told:
+        return NOBODY
+    return OptedOut(published["person_id"].unique(), keeps=True)
+
+
+def _other_opt_outs(run: Run, found: int) -> str:
+    if run.told.get("withheld"):  # who was held back with their team was not published either, and cannot be told apart
+        return ""
+    then = run.told.get("opt_out", {}).get("left_out", 0)
+    if opting_out.shown(found) == then:
+        return ""
+    return f"{then} people had opted out, and {opting_out.shown(found)} more than were ranked are found"
 
 
 def _unlike(one: pd.Series, other: pd.Series) -> pd.Series:
@@ -117,8 +137,9 @@ def _same_history(service: Service, run: Run) -> bool:
 
 
 def _as_configured(config: ServiceConfig, told: Mapping[str, Any]) -> ServiceConfig:
-    """The configuration with the settings that the ranking was made by."""
-    raw = config.model_dump(mode="json", exclude={"folder"}) | dict(told)
+    """The configuration with the settings that the ranking was made by; those that there were none of then, as they are
+    by default."""
+    raw = config.model_dump(mode="json", exclude={"folder", *SETTINGS}) | dict(told)
     return ServiceConfig.model_validate(raw | {"folder": config.folder})
 
 
@@ -156,6 +177,6 @@ def _software(other: list[str]) -> str:
 
 def _changed(service: Service, run: Run) -> tuple[str, ...]:
     """What is otherwise today, of all that the replay took from the run's own record."""
-    now, then = settings(service.config), run.told["config"]
-    found = [f"the setting {name}" for name in sorted(now) if now[name] != then.get(name)]
+    now, then = settings(service.config), settings(_as_configured(service.config, run.told["config"]))
+    found = [f"the setting {name}" for name in sorted(now) if now[name] != then[name]]
     return (*found, "the catalogue") if service.catalogue_text != run.catalogue() else tuple(found)

@@ -18,6 +18,8 @@ import pandas as pd
 from pipelines.workspace import Workspace, write_private
 
 RUN, RANKED, CATALOGUE, SETTLED = "run.json", "ranked.parquet", "catalogue.yaml", "settled.json"
+REKEYED = "rekeyed"
+"""The mark of a publication that was made under a former pseudonym key."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,10 @@ class Run:
         return {
             path.stem: pd.read_parquet(path) for path in sorted(self.folder.glob("*.parquet")) if path.name != RANKED
         }
+
+    @property
+    def rekeyed(self) -> bool:
+        return (self.folder / REKEYED).exists()
 
     def catalogue(self) -> str:
         return (self.folder / CATALOGUE).read_text(encoding="utf-8")

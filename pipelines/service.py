@@ -12,6 +12,7 @@ from features.sources.mapping import Mapping, load_mapping
 from pipelines.config import ServiceConfig, SourceConfig
 from pipelines.identities import Identities
 from pipelines.mapping import Mapper, Opened, opened
+from pipelines.staging import complete
 from pipelines.store import History
 from pipelines.workspace import Workspace
 
@@ -39,7 +40,8 @@ class Service:
 
     @cached_property
     def workspace(self) -> Workspace:
-        return Workspace(self.config.workspace, self.config.databases.mlflow)
+        complete(self.config.workspace)
+        return Workspace(self.config.workspace, self.config.access.key_file, self.config.databases.mlflow)
 
     @cached_property
     def catalogue(self) -> Catalogue:

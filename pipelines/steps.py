@@ -11,11 +11,10 @@ from zoneinfo import ZoneInfo
 
 from features.errors import ConfigError, MinusNineError, NotReadyError, ReplayError
 from features.windows import cut
-from pipelines import alerts, ingesting, releasing, training
+from pipelines import alerts, ingesting, releasing
 from pipelines import daily as days
 from pipelines.config import ServiceConfig
 from pipelines.daily import Scored
-from pipelines.evidence import Evidence
 from pipelines.ingesting import IngestResult
 from pipelines.locks import alone
 from pipelines.mapping import Opened, opened
@@ -24,18 +23,20 @@ from pipelines.service import Service
 from pipelines.simulator import SimulatorConfig, Summary, load_world
 from pipelines.simulator import simulate as make_extracts
 from pipelines.storage import told_plainly
-from pipelines.training import Trained
 
 if TYPE_CHECKING:
     from pipelines.backfilling import Filled
     from pipelines.backtest import Backtest
+    from pipelines.evidence import Evidence
     from pipelines.gates.outcome import Outcome
     from pipelines.gates.report import DayReport
     from pipelines.monitoring import Monitored
     from pipelines.promotion import Decision
     from pipelines.proving import Proof
     from pipelines.replay import Replayed
+    from pipelines.rotation import Rotated
     from pipelines.status import Status
+    from pipelines.training import Trained
 
 Tell = Callable[[str], None]
 
@@ -63,9 +64,11 @@ def ingesting_alone(config: ServiceConfig) -> AbstractContextManager[None]:
     return alone(Service(config).workspace.root / ".ingest.lock", "ingestion", waits=True)
 
 
-def train(config: ServiceConfig, as_of: datetime, tell: Tell, opened: Opened = opened) -> Trained:
+def train(config: ServiceConfig, as_of: datetime, tell: Tell, opened: Opened = opened) -> "Trained":
     """A new challenger from what was known at `as_of`, with its evidence. Where no champion stands it becomes that, or
     RefusedError says which line of the gate it failed."""
+    from pipelines import training  # it draws: those who make lists do not wait for matplotlib
+
     trained = training.train(Service(config, opened), as_of, tell)
     if trained.decision is not None:
         trained.decision.require()
@@ -102,8 +105,10 @@ def go_back(config: ServiceConfig, by: str) -> tuple[str, str]:
     return promotion.go_back(Service(config), by)
 
 
-def evaluate(config: ServiceConfig, tell: Tell, opened: Opened = opened) -> Evidence:
+def evaluate(config: ServiceConfig, tell: Tell, opened: Opened = opened) -> "Evidence":
     """The champion's evidence, written again."""
+    from pipelines import training
+
     return training.evaluate_champion(Service(config, opened), tell)
 
 
@@ -290,6 +295,14 @@ def prune_exposures(config: ServiceConfig, now: datetime) -> int:
     service = Service(config)
     with told_plainly(service.workspace.root):
         return service.exposures.prune(now - timedelta(days=config.exposure.keep_days), now)
+
+
+def rotate_key(config: ServiceConfig, to: Path | None, now: datetime, tell: Tell) -> "Rotated":
+    """The whole workspace under a new pseudonym key, or as it was. Not while a run is at work."""
+    from pipelines.rotation import rotate
+
+    with one_run(config):
+        return rotate(Service(config), to, now, tell)
 
 
 def _days(first: date, last: date) -> list[date]:

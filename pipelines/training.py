@@ -109,6 +109,8 @@ def _lineage(service: Service, data: Dataset, bundle: Bundle, as_of: datetime) -
     ledger = service.history.ledger()
     batches = "\n".join(f"{row.source} {row.fingerprint}" for row in ledger.itertuples())
     excluded = data.labels.loc[(data.parts == "train").to_numpy(), "state"].value_counts()
+    opt_out = service.config.access.opt_out
+    left_out = opt_out.path is not None and "training" in opt_out.applies
     return dict(bundle.lineage) | {
         "as_of": as_of.astimezone(UTC).isoformat(),
         "zone": service.config.zone,
@@ -120,4 +122,5 @@ def _lineage(service: Service, data: Dataset, bundle: Bundle, as_of: datetime) -
         "batches": sha256(batches.encode()).hexdigest(),
         "admission_lag_days": round(data.lag_days, 3),
         "training_states": {str(state): int(n) for state, n in sorted(excluded.items())},
+        **({"opt_out": opt_out.holds} if left_out else {}),
     }

@@ -18,7 +18,7 @@ from models.over_time import in_use
 from models.resampling import Resampling
 from models.splits import TEST
 from pipelines import tracking
-from pipelines.judging import capacities, judged_rows, means_the_same, rows_for
+from pipelines.judging import judged_rows, means_the_same, rows_for
 from pipelines.outcomes import ranked_days, shown_people
 from pipelines.service import Service
 
@@ -85,7 +85,7 @@ def reference(service: Service, bundle: Bundle, shown: pd.DataFrame, tell: Tell)
     data = rows_for(theirs, datetime.fromisoformat(bundle.lineage["as_of"]), tell, parts=(TEST,))
     frame, labels = judged_rows(data)
     rows, names = scored_rows(bundle.score(frame), labels, None, bundle.lead, service.workspace.key())
-    held = settled_places(rows, data.memberships, names, capacities(config))
+    held = settled_places(rows, data.memberships, names, config.lists.capacities)
     lists = pd.concat([shown, held.loc[held["listed"], list(KEYS)]], ignore_index=True)
     held["exposed"] = decay.exposed(held, lists, config.monitoring.exposure_days)
     known = decay.reference(_unexposed(held, config.zone), config.monitoring.false_decay_alarms_a_year, CHANCES)

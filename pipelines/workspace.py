@@ -3,6 +3,7 @@
 import hmac
 import os
 import secrets
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -11,14 +12,18 @@ from pathlib import Path
 from features.errors import ConfigError
 
 KEY_VARIABLE = "MINUSNINE_KEY"
+KEY_CHECK = "key-check"
+"""The file in a history that tells which key it was made with."""
+LEAST_KEY = 32
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """The folders under `root`. registry: the address of MLflow's database where it is not a file there; $NAME in it
-    comes from the environment."""
+    """The folders under `root`. key_file: where the pseudonym key is, if not in the identity folder. registry: the
+    address of MLflow's database where it is not a file there; $NAME in it comes from the environment."""
 
     root: Path
+    key_file: Path | None = None
     registry: str = ""
 
     @property
@@ -86,30 +91,61 @@ class Workspace:
         return self.root / "extracts"
 
     def key(self) -> bytes:
-        """The secret that pseudonyms and tie-breaks are made with: `MINUSNINE_KEY` if set, else a file made once.
+        """The secret that pseudonyms and tie-breaks are made with: `MINUSNINE_KEY` if set, else what is in `key_file`,
+        else in a file made once.
 
         Whoever holds it can tell whose a pseudonym is. A history made with another key is refused: everyone would
-        become a second person.
+        become a second person. ConfigError too where others than its owner may read the file.
         """
-        made_with = self.history / "key-check"
-        path = self.identity / "pseudonym.key"
+        made_with, path = self.history / KEY_CHECK, self.key_file or self.own_key
         if os.environ.get(KEY_VARIABLE):
             key = os.environ[KEY_VARIABLE].encode()
-        elif path.exists():
-            key = path.read_bytes()
+        elif path.exists() or self.key_file is not None:
+            key = read_key(path)
         elif made_with.exists():
             raise ConfigError(_lost_key(path))
         else:
             self.identity.mkdir(parents=True, exist_ok=True, mode=0o700)
-            key = secrets.token_hex(32).encode()
+            key = new_key()
             write_private(path, key)
-        check = hmac.digest(key, b"minus nine", sha256).hex().encode()
         if not made_with.exists():
             self.history.mkdir(parents=True, exist_ok=True)
-            write_private(made_with, check)
-        elif made_with.read_bytes() != check:
+            write_private(made_with, key_check(key))
+        elif made_with.read_bytes() != key_check(key):
             raise ConfigError(_lost_key(path))
         return key
+
+    @property
+    def own_key(self) -> Path:
+        """Where the key is that the workspace makes for itself."""
+        return self.identity / "pseudonym.key"
+
+
+def new_key() -> bytes:
+    return secrets.token_hex(32).encode()
+
+
+def key_check(key: bytes) -> bytes:
+    """What tells one key from another without giving it away."""
+    return hmac.digest(key, b"minus nine", sha256).hex().encode()
+
+
+def read_key(path: Path) -> bytes:
+    """The key in a file that only its owner may read, without a line end after it; ConfigError otherwise."""
+    try:
+        with path.open("rb") as file:
+            mode, key = os.fstat(file.fileno()).st_mode, file.read().rstrip(b"\r\n")
+    except OSError as error:
+        message = f"The pseudonym key must be in {path}; it cannot be read ({error.strerror}). Restore it."
+        raise ConfigError(message) from None
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        message = f"The pseudonym key in {path} must be open to its owner alone; others can get at it. chmod 600 it."
+        raise ConfigError(message)
+    if len(key) < LEAST_KEY:
+        message = f"A pseudonym key must be at least {LEAST_KEY} bytes long; the one in {path} is {len(key)}."
+        message = f"{message} `openssl rand -hex 32` makes one."
+        raise ConfigError(message)
+    return key
 
 
 def _lost_key(path: Path) -> str:

@@ -50,6 +50,16 @@ def _run(mishap: Any, config: ServiceConfig, as_of: datetime, told: Path | None)
         told.write_text(json.dumps(answer))
 
 
+def rotation_killed_at(boundary: tuple[str, str, int], config: ServiceConfig, now: datetime) -> Any:
+    """A mishap to a rotation of the key, in place of the daily run."""
+    return partial(_rotate, boundary, config, now)
+
+
+def _rotate(boundary: tuple[str, str, int], config: ServiceConfig, now: datetime) -> None:
+    _lay_trap(*boundary)
+    steps.rotate_key(config, None, now, lambda _said: None)
+
+
 def nothing() -> None:
     """No mishap."""
 

@@ -152,14 +152,14 @@ def held_page(team: Team, stamp: Stamp) -> str:
 def index_page(
     lists: Mapping[Team, Sequence[Person]],
     stamp: Stamp,
-    unlisted: Mapping[str, int] | None = None,
+    unlisted: Mapping[str, int | str] | None = None,
     withheld: Mapping[str, str] | None = None,
 ) -> str:
     """Every team of the day: counts, the highest risk, who was not considered, and who (`unlisted`, people
     by reason) no team's list can show. withheld: by team_id, what to say of a list that is held back. It names no
     person."""
     reasons = list(dict.fromkeys(reason for team in lists for reason, _ in team.excluded))
-    rows = [(team, len(people), _highest(people), dict(team.excluded)) for team, people in lists.items()]
+    rows = [(team, len(people), _highest(team, people), dict(team.excluded)) for team, people in lists.items()]
     footer = f"{stamp.trust}, all teams, {stamp.as_of_words}, model {stamp.model_version}"
     return render(
         "index.html",
@@ -169,11 +169,17 @@ def index_page(
         reasons=reasons,
         withheld=withheld or {},
         stamp=stamp,
-        unlisted=[(reason, count) for reason, count in sorted((unlisted or {}).items()) if count],
+        unlisted=[(reason, _counted(count)) for reason, count in sorted((unlisted or {}).items()) if count],
     )
 
 
-def _highest(people: Sequence[Person]) -> str:
+def _counted(count: int | str) -> str:
+    return count if isinstance(count, str) else f"{count:,}"
+
+
+def _highest(team: Team, people: Sequence[Person]) -> str:
+    if team.begins:
+        return f"lists begin on {team.begins}"
     return in_words(max(person.risk for person in people)) if people else "nobody listed"
 
 

@@ -17,7 +17,8 @@ EXCLUDED = "excluded_"
 @dataclass(frozen=True)
 class Team:
     """One team. `caseload` is the people considered, `capacity` the most it can be shown in a day; `excluded` counts
-    people on the caseload who were not considered, by reason; `members` names the teams of a shared list."""
+    people on the caseload who were not considered, by reason; `members` names the teams of a shared list. begins: the
+    day from which it is shown its lists, where that is still to come."""
 
     team_id: str
     name: str
@@ -25,6 +26,7 @@ class Team:
     capacity: int
     excluded: tuple[tuple[str, int], ...]
     members: tuple[str, ...] = ()
+    begins: str = ""
 
     @property
     def slug(self) -> str:
@@ -56,5 +58,6 @@ def _view(row: Mapping[Any, Any]) -> Team:
     )
     name = str(row["name"]).strip() if not pd.isna(row["name"]) else ""
     members = tuple(row["members"]) if "members" in row else ()
-    caseload, capacity = int(row["caseload"]), int(row["capacity"])
-    return Team(str(row["team_id"]), name or str(row["team_id"]), caseload, capacity, excluded, members)
+    begins = "" if pd.isna(row.get("begins")) else words.plain_date(row["begins"])
+    counts = int(row["caseload"]), int(row["capacity"])
+    return Team(str(row["team_id"]), name or str(row["team_id"]), *counts, excluded, members, begins)

@@ -1,9 +1,10 @@
 """Who is on a caseload: open referral, recent activity, adult, alive, not an inpatient, as known at the cut."""
 
+import numpy as np
 import pytest
 from drawn import london
 
-from features.cohort import CaseloadRules, caseload
+from features.cohort import CaseloadRules, OptedOut, caseload
 
 CUT = "2026-01-05 06:00"
 ACTIVE = "person_id | team_id | occurred_at | status | seen\n1 | A | 2026-01-02 10:00 | attended | yes"
@@ -122,3 +123,25 @@ def test_thinned_cuts_take_each_person_once_in_so_many(history):
     tables = history(referrals="person_id | team_id | received_at\n" + everyone)
     members, _ = caseload(tables, days, CaseloadRules(), "Europe/London", every=7)
     assert (members.groupby("person_id").size() == 2).all()
+
+
+def opted(tables, *people, keeps=False):
+    chosen = OptedOut(np.array(people, np.int64), keeps)
+    members, excluded = caseload(tables, [london(CUT)], CaseloadRules(), "Europe/London", opted_out=chosen)
+    counted = {
+        (row.team_id if isinstance(row.team_id, str) else "-", row.reason): row.people for row in excluded.itertuples()
+    }
+    return sorted(zip(members["person_id"], members["team_id"], strict=True)), counted
+
+
+def test_who_opted_out_is_on_no_caseload_and_is_counted_once_under_no_team(history):
+    referrals = OPEN + "\n1 | B | 2026-01-03 00:00\n2 | B | 2026-01-03 00:00\n3 | B | 2025-01-03 00:00"
+    tables = history(referrals=referrals, contacts=ACTIVE)
+    for members, counted in (opted(tables, 1, 3), opted(tables, 2, keeps=True)):
+        assert members == [(2, "B")]
+        inactive = {("B", "no recent activity"): 1}
+        assert counted == {("B", "on the caseload"): 1, **inactive, ("-", "national opt-out"): 1}
+    assert opted(tables) == (
+        [(1, "A"), (1, "B"), (2, "B")],
+        {("A", "on the caseload"): 1, ("B", "on the caseload"): 2, **inactive},
+    )

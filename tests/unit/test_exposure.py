@@ -146,6 +146,47 @@ def test_pruning_removes_what_is_old_on_record_and_nothing_comes_back(log: Expos
     assert len(log.listed()) == 4
 
 
+PLANNED = RANKED.assign(
+    listed=[True, False, False], chance=[0.25, 0.25, 0.0], withheld=["", "by lot", "team not started"]
+)
+
+
+def test_shown_and_withheld_are_kept_apart_each_with_its_chance(log: Exposures) -> None:
+    put(log)
+    put(log, days=1, ranked=PLANNED)
+    assert log.listed().groupby("as_of").size().tolist() == [2, 1]
+    withheld = log.withheld()
+    assert withheld["as_of"].eq(pd.Timestamp(AS_OF + timedelta(days=1))).all()
+    assert withheld[["team_id", "person_id", "rank", "risk", "chance", "reason"]].to_numpy().tolist() == [
+        ["A", 2**62, 2, 0.1, 0.25, "by lot"],
+        ["B", 7, 1, 0.5, 0.0, "team not started"],
+    ]
+    whole = log.weighted()
+    assert whole["shown"].tolist() == [True, True, True, False, False]
+    assert whole["chance"].tolist() == [1, 1, 0.25, 0.25, 0]
+    assert whole["reason"].tolist() == ["", "", "", "by lot", "team not started"]
+    assert log.prune(AS_OF + timedelta(days=2), AS_OF + timedelta(days=3)) == 6
+    assert log.weighted().empty
+
+
+@pytest.mark.parametrize("change", ["update chances set chance = 1", "delete from withheld", "delete from chances"])
+def test_nor_can_it_be_changed_who_was_withheld(log: Exposures, change: str) -> None:
+    put(log, ranked=PLANNED)
+    with pytest.raises(DBAPIError), create_engine(log.url, poolclass=NullPool).begin() as connection:
+        connection.execute(text(change))
+    assert len(log.weighted()) == 3
+
+
+def test_a_log_of_before_there_were_roll_outs_still_opens(log: Exposures) -> None:
+    put(log)
+    with create_engine(log.url, poolclass=NullPool).begin() as connection:
+        for table in ("chances", "withheld"):
+            connection.execute(text(f"drop table {table}"))
+    assert len(log.listed()) == 2
+    put(log, days=1, ranked=PLANNED)
+    assert log.weighted()["shown"].tolist() == [True, True, True, False, False]
+
+
 def test_only_its_owner_can_read_the_file(tmp_path: Path) -> None:
     put(Exposures("", tmp_path / "exposure"))
     assert stat.S_IMODE((tmp_path / "exposure" / "exposure.sqlite").stat().st_mode) == 0o600
