@@ -126,7 +126,9 @@ def facts(judged: Evaluation, bundle: Bundle, config: ServiceConfig) -> dict[str
         "outcome": outcome_words(config),
         "horizon": str(HORIZON_DAYS),
         "lead": _words(judged.lead, len(bundle.boosters)),
-        "beside": ", ".join(_words(model, len(bundle.boosters)) for model in bundle.calibration if model != judged.lead),
+        "beside": ", ".join(
+            _words(model, len(bundle.boosters)) for model in bundle.calibration if model != judged.lead
+        ),
         "lead_from": f"{lineage['config']['lead_from_admissions']:,}",
         "as_of": _day(lineage["as_of"], config.zone),
         "train_period": f"{_day(training['first_as_of'], config.zone)} to {_day(training['last_as_of'], config.zone)}",
