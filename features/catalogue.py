@@ -98,8 +98,8 @@ class Feature(_Data):
         looked_back = [*self.days, *(FADED_AFTER * n for n in self.half_life)]
         if min(looked_back, default=1) < 1 or (self.against and self.against <= max(looked_back)):
             message = (
-                f"{self.aggregate} of {self.of} must have days of 1 or more ({FADED_AFTER} for each of a half-life), and "
-                "fewer of them than it has against"
+                f"{self.aggregate} of {self.of} must have days of 1 or more ({FADED_AFTER} for each of a half-life), "
+                "and fewer of them than it has against"
             )
             raise ValueError(message)
         return self

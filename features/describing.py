@@ -52,8 +52,5 @@ def in_words(catalogue: Catalogue, info: FeatureInfo) -> str:
 def _window(info: FeatureInfo) -> str:
     if info.aggregate in ("person", "open"):
         return "at the cut"
-    if info.half_life:
-        length = f"half-life {info.half_life} days"
-    else:
-        length = f"{info.days} days"
+    length = f"half-life {info.half_life} days" if info.half_life else f"{info.days} days"
     return length + (f", against {info.against}" if info.against else "")

@@ -25,8 +25,8 @@ def quiet(_said):
 def data(small_config, tmp_path_factory):
     """A trust with some 240 admissions to learn from and half as many to be judged by, and its contract."""
     raw = yaml.safe_load(small_config.read_text(encoding="utf-8"))
-    raw["simulator"] |= {"places": 900, "days": 300, "truth_days": 1, "daily_drops": 1, "seed": 11}
-    raw["periods"] |= {"history_days": 300, "calibration_days": 40, "test_days": 90, "test_every": 3}
+    raw["simulator"] |= {"places": 800, "days": 360, "truth_days": 1, "start": "2025-01-01", "seed": 11}
+    raw["periods"] |= {"history_days": 360, "calibration_days": 40, "test_days": 80, "test_every": 2}
     path = small_config.with_name("few.yaml")
     path.write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
     config = load_config(path, tmp_path_factory.mktemp("few") / "workspace")
@@ -51,8 +51,7 @@ def gain(bundle, frame, labels, model):
 def test_at_240_admissions_the_leading_model_is_not_worse_than_the_regression(data):
     rows, contract = data
     bundle = train(rows.frame, rows.labels, rows.parts, contract, TrainConfig())
-    assert 200 <= bundle.lineage["blocks"]["train"]["admissions"] <= 280
+    assert 180 <= bundle.lineage["blocks"]["train"]["admissions"] <= 300
     frame, labels = judged_rows(rows)
-    print(bundle.lineage["blocks"], bundle.lead, [gain(bundle, frame, labels, m) for m in bundle.calibration])
     assert gain(bundle, frame, labels, bundle.lead).low > -MARGIN
     assert gain(bundle, frame, labels, LIGHTGBM).low < -MARGIN

@@ -41,6 +41,7 @@ def test_names_are_derived():
     [
         ("{decayed: visit, half_life: [2, 8]}", ["decayed_visit_2d", "decayed_visit_8d"]),
         ("{ratio: visit, days: 14, against: 90}", ["ratio_visit_14d_against_90d"]),
+        ("{decayed_excess: visit, half_life: 2, against: 90}", ["decayed_excess_visit_2d_against_90d"]),
         ("{run: missed, until: visit, days: 90}", ["run_missed_until_visit_90d"]),
         ("{share: missed, among: visit, days: 90}", ["share_missed_among_visit_90d"]),
         ("{open: referral}", ["open_referral"]),
@@ -106,6 +107,11 @@ def test_the_fingerprint_follows_what_the_features_mean():
         ("- {person: age}", "- {decayed: visit, half_life: 0}", "days of 1 or more"),
         (
             "- {person: age}",
+            "- {decayed_excess: visit, half_life: 8, against: 90}",
+            "fewer of them than it has against",
+        ),
+        (
+            "- {person: age}",
             "- {open: visit}",
             "open must be of an event in referrals or stays; 'visit' is of contacts",
         ),
@@ -146,6 +152,11 @@ def test_the_first_sentence_that_fits_is_said():
     assert catalogue.sentence("visits", row | {"count_visit_7d": 2.0}) == "2 visits in 7 days"
     assert catalogue.sentence("visits", row) == "a visit 40 days ago"
     assert catalogue.sentence("visits", row | {"days_since_visit_90d": 0.0}, cut_share=0.25) == "a visit today"
+
+
+@pytest.mark.parametrize(("excess", "side"), [(3.2, "above"), (0.01, "at"), (-0.01, "at"), (-3.2, "below")])
+def test_on_which_side_of_the_usual(excess, side):
+    assert fill("vital signs {x:side} the usual", {"x": excess}) == f"vital signs {side} the usual"
 
 
 def test_what_reassures_is_no_reason():
