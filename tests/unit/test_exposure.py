@@ -1,5 +1,6 @@
 """The exposure log: added to and never changed, the same publication once, removed only on record."""
 
+import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
