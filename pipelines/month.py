@@ -230,9 +230,7 @@ def _row(told: Morning, since: list[Morning], *, still: bool) -> dict[str, Any]:
     recovered = "" if not failed or stood is None else f"{stood:%d-%b %H:%M}"
     return {
         "day": f"{told.day:%a %d-%b-%Y}",
-        "happened": "; ".join(
-            filter(None, ("still no community extract" if still else "", told.fault.value, told.clock))
-        ),
+        "happened": "; ".join(filter(None, happened)),
         "runs": ", ".join(f"{one.at:%H:%M} {one.state}" for one in told.tries),
         "said": failed[0].said if failed else "",
         "seen": f"{told.seen[0]}: {told.seen[1]}",

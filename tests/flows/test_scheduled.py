@@ -21,7 +21,19 @@ from postgres import PASSWORD, VARIABLE, postgres
 from features.errors import BusyError, StorageError
 from pipelines import disturbing, steps
 from pipelines.disturbing import Fault
-from pipelines.month import DEPLOYMENT, Plan, Scheduler, by_hand, morning, prepared, tabled
+from pipelines.month import (
+    DEPLOYMENT,
+    TRIES,
+    Morning,
+    Plan,
+    Scheduler,
+    Try,
+    as_markdown,
+    by_hand,
+    morning,
+    prepared,
+    tabled,
+)
 from pipelines.service import Service
 from pipelines.serving import asked, descendants, free_port, running
 
@@ -197,3 +209,24 @@ def test_no_record_or_log_holds_the_password(trust):
     files = [path for path in plan.folder.rglob("*") if path.is_file()]
     assert any(path.name == "server.log" for path in files)
     assert not [path.name for path in files if PASSWORD.encode() in path.read_bytes()]
+
+
+def test_the_table_says_when_the_lists_stood_again_after_a_day_without():
+    zone = ZoneInfo("Europe/London")
+
+    def told(day, fault, *tries):
+        ended = [Try(datetime.combine(day, clock, zone), *one) for clock, one in zip(TRIES, tries, strict=False)]
+        return Morning(day, fault, "", tuple(ended), (tries[-1][2], "Words."))
+
+    late = ("Failed", "The feed 'community' is late.", "blocked")
+    eve = date(2026, 3, 8)
+    days = [
+        told(eve, Fault.LATE, ("Completed", "", "fresh")),
+        told(eve + timedelta(days=1), Fault.NONE, late, late, late),
+        told(eve + timedelta(days=2), Fault.NONE, late, ("Completed", "", "held back")),
+    ]
+    table = tabled(days)
+    assert table["recovered"].tolist() == ["", "10-Mar 06:30", "10-Mar 06:30"]
+    assert table["happened"].tolist() == [Fault.LATE.value, "still no community extract", ""]
+    assert table["said"].tolist() == ["", late[1], late[1]]
+    assert as_markdown(table).count("\n") == 5

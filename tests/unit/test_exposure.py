@@ -1,21 +1,21 @@
 """The exposure log: added to and never changed, the same publication once, removed only on record."""
 
-import os
-import shutil
 import stat
-import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from postgres import PASSWORD, VARIABLE
+from postgres import postgres as server
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from features.errors import ConfigError, StorageError
 from pipelines.exposure import Exposures
+from pipelines.serving import free_port
 
 AS_OF = datetime(2026, 7, 3, 5, tzinfo=UTC)
 RANKED = pd.DataFrame(
@@ -47,25 +47,11 @@ def put(log: Exposures, number: int = 1, days: int = 0, ranked: pd.DataFrame = R
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a Postgres server of the tests' own; skipped where there is none, or no driver for it."""
-    pytest.importorskip("psycopg", reason="needs psycopg")
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not found:
-        pytest.skip("needs a Postgres server")
-    folder = tmp_path_factory.mktemp("postgres")
-    user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    if user:
-        for parent in [folder, *folder.parents][:3]:
-            parent.chmod(parent.stat().st_mode | stat.S_IXOTH)
-        shutil.chown(folder, "postgres")
-    tools = found[-1].parent
-    subprocess.run([*user, tools / "initdb", "-D", folder / "data", "-A", "trust"], check=True, capture_output=True)
-    control = [*user, tools / "pg_ctl", "-D", folder / "data", "-w"]
-    options = f"-k {folder} -c listen_addresses=''"
-    subprocess.run([*control, "-l", folder / "log", "-o", options, "start"], check=True, capture_output=True)
-    yield f"postgresql+psycopg://{'postgres' if user else os.getlogin()}@/postgres?host={folder}"
-    subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)
+def postgres() -> Iterator[str]:
+    """The address of a Postgres server of the tests' own; skipped where there is none."""
+    with server(free_port()) as running:
+        running.create(["exposure"])
+        yield running.url("exposure").replace(f"${VARIABLE}", PASSWORD)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
