@@ -112,7 +112,7 @@ def _delays(told: Tallies, periods: int, when: Alive) -> Watched:
 def _later(hours: int) -> str:
     """More than so many whole hours: an hour and more is later than one."""
     than = max(hours, 1)
-    return f"after more than {than / 24:.1f} days" if than >= 48 else f"after more than {than} hours"
+    return f"after more than {than / 24:.1f} days" if than >= 48 else f"after more than {than} hour{'s' * (than > 1)}"
 
 
 def _empty(told: Tallies, rows: pd.DataFrame, periods: int, when: Alive) -> Watched:
