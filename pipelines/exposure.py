@@ -69,18 +69,26 @@ PRUNINGS = Table(
 PRUNED = "coalesce((select max(kept_from) from prunings), '0001-01-01')"
 REFUSAL = "the exposure log is append-only"
 
-for table in TABLES.tables.values():
-    for change in ("update", "delete"):
-        kept = f"old.as_of >= {PRUNED}" if (table, change) == (EXPOSURES, "delete") else "1 = 1"
+
+def append_only(table: Table, kept: str = "1 = 1") -> None:
+    """Have the database itself refuse that rows of the table are changed, or deleted where they are `kept`, a condition
+    in SQL on `old`."""
+    for change, guarded in (("update", "1 = 1"), ("delete", kept)):
         name = f"{table.name}_refuse_{change}"
-        sqlite = f"""create trigger if not exists {name} before {change} on {table.name} when {kept}
+        sqlite = f"""create trigger if not exists {name} before {change} on {table.name} when {guarded}
             begin select raise(abort, '{REFUSAL}'); end"""
         function = f"""create or replace function {name}() returns trigger as $$ begin
-            if {kept} then raise exception '{REFUSAL}'; end if; return old; end $$ language plpgsql"""
+            if {guarded} then raise exception '{REFUSAL}'; end if; return old; end $$ language plpgsql"""
         trigger = f"""create or replace trigger {name} before {change} on {table.name}
             for each row execute function {name}()"""
         for dialect, statement in (("sqlite", sqlite), ("postgresql", function), ("postgresql", trigger)):
-            event.listen(TABLES, "after_create", DDL(statement).execute_if(dialect=dialect))  # type: ignore[no-untyped-call]
+            ddl = DDL(statement).execute_if(dialect=dialect)  # type: ignore[no-untyped-call]
+            event.listen(table.metadata, "after_create", ddl)
+
+
+append_only(PUBLICATIONS)
+append_only(EXPOSURES, f"old.as_of >= {PRUNED}")
+append_only(PRUNINGS)
 
 
 class Exposures:
@@ -137,7 +145,7 @@ class Exposures:
         """A transaction; StorageError, telling nothing of the address, where the database does not take it."""
         try:
             engine = create_engine(self.url, poolclass=NullPool)
-            self._make()
+            self.make()
             TABLES.create_all(engine)
             with engine.begin() as connection:
                 yield connection
@@ -150,7 +158,8 @@ class Exposures:
         except SQLAlchemyError as error:
             raise StorageError(_lost(error)) from error
 
-    def _make(self) -> None:
+    def make(self) -> None:
+        """The file, where there is one, readable by its owner only."""
         if self.path is not None:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.path.touch(mode=0o600, exist_ok=True)

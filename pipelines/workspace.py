@@ -48,6 +48,10 @@ class Workspace:
         return self.root / "exposure"
 
     @property
+    def board(self) -> Path:
+        return self.root / "board"
+
+    @property
     def quality(self) -> Path:
         return self.root / "quality"
 

@@ -1,0 +1,188 @@
+"""The lists that stand, as the board shows them: the published ranking of a day, with identities for one team only."""
+
+import csv
+import io
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import date, datetime, time
+from pathlib import Path
+from threading import Lock
+from typing import Any, Generic, TypeVar
+
+import pandas as pd
+
+from features.errors import StorageError
+from pipelines import runs
+from pipelines.identities import Identities
+from pipelines.pages import Person, Stamp, Team, people, words
+from pipelines.publish import CSV_NAME, LATEST, MANIFEST
+from pipelines.runs import Run
+from pipelines.workspace import Workspace
+
+V = TypeVar("V")
+FILES = {
+    "list.csv": "text/csv; charset=utf-8",
+    "list.pdf": "application/pdf",
+    "list.xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+"""What a team may have of its list beside the page, where it was published."""
+
+
+class Kept(Generic[V]):
+    """What was made last, by key, up to `most`; one at a time is made, so that a rush makes each once."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.kept: OrderedDict[Hashable, V] = OrderedDict()
+        self.lock, self.making = Lock(), Lock()
+
+    def get(self, key: Hashable, make: Callable[[], V]) -> V:
+        if (found := self._find(key)) is not None:
+            return found
+        with self.making:
+            if (found := self._find(key)) is not None:
+                return found
+            made = make()
+            with self.lock:
+                self.kept[key] = made
+                while len(self.kept) > self.most:
+                    self.kept.popitem(last=False)
+            return made
+
+    def _find(self, key: Hashable) -> V | None:
+        with self.lock:
+            if key in self.kept:
+                self.kept.move_to_end(key)
+            return self.kept.get(key)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The lists that stand for a day. mark: another one whenever they, or what is said of them, have changed; notes: what
+    has to be read before them; teams: by folder name, as in addresses."""
+
+    day: str
+    mark: tuple[str, ...]
+    run: Run
+    folder: Path
+    stamp: Stamp
+    notes: tuple[str, ...]
+    teams: Mapping[str, Team]
+    newest: bool
+
+    @property
+    def date(self) -> date:
+        return date.fromisoformat(self.day)
+
+    def notes_at(self, now: datetime, newest_day: str) -> tuple[str, ...]:
+        """`notes`, and what the moment adds: that the list is an earlier one, or out of date."""
+        if not self.newest:
+            newest = words.plain_date(date.fromisoformat(newest_day))
+            return (f"This is an earlier list. The newest is the one for {newest}: use that one.", *self.notes)
+        if self.stale(now):
+            late = f"This list is out of date since {self.stamp.valid_words}: do not use it, and ask for the new one."
+            return (late, *self.notes)
+        return self.notes
+
+    def stale(self, now: datetime) -> bool:
+        return now >= self.stamp.valid_until
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One team's list of a day, people in the order of their ranks."""
+
+    standing: Standing
+    team: Team
+    people: tuple[Person, ...]
+
+
+class Lists:
+    """The lists of a workspace."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.identities = Identities(workspace.identity)
+        self.days_kept: Kept[Standing] = Kept(32)
+        self.rankings: Kept[pd.DataFrame] = Kept(2)
+        self.shown_kept: Kept[Shown] = Kept(256)
+
+    def newest(self) -> str:
+        """The newest day that has lists; empty where there are none."""
+        latest = self.workspace.lists / LATEST
+        return latest.resolve().name[:10] if (latest / MANIFEST).is_file() else ""
+
+    def days(self, most: int) -> list[str]:
+        """The days that have lists, the newest first."""
+        standing = (path.parent.name for path in self.workspace.lists.glob(f"[0-9]*/{MANIFEST}"))
+        return sorted((day for day in standing if day <= self.newest()), reverse=True)[:most]
+
+    def standing(self, day: str) -> Standing | None:
+        """The lists of a day; None where none stand, or their record is lost."""
+        link, latest = self.workspace.lists / day, self.workspace.lists / LATEST
+        try:
+            date.fromisoformat(day)
+            newest = self.newest() == day
+            mark = (day, link.readlink().name, latest.readlink().as_posix() if newest else "")
+            return self.days_kept.get(mark, lambda: self._opened(day, mark, newest))
+        except (OSError, ValueError):
+            return None
+
+    def _opened(self, day: str, mark: tuple[str, ...], newest: bool) -> Standing:
+        folder = (self.workspace.lists / day).resolve()
+        run = runs.standing(self.workspace, day)
+        if run is None:
+            raise FileNotFoundError
+        told = runs.read_json(folder / MANIFEST)
+        held = runs.read_json(self.workspace.lists / LATEST / MANIFEST).get("held", {}) if newest else {}
+        stamp = stamp_of(told["stamp"])
+        notes = (*stamp.notes, *(note for _, note in sorted(held.items())))
+        teams = {entry["folder"]: _made(Team, entry) for entry in told["teams"]}
+        return Standing(day, mark, run, folder, stamp, notes, teams, newest)
+
+    def shown(self, standing: Standing, team: Team) -> Shown:
+        """A team's list, with who its people are."""
+        return self.shown_kept.get((standing.mark, team.team_id), lambda: self._joined(standing, team))
+
+    def _joined(self, standing: Standing, team: Team) -> Shown:
+        ranked = self.rankings.get((standing.day, standing.run.version), standing.run.ranked)
+        mine = ranked[(ranked["team_id"] == team.team_id) & ranked["listed"].astype(bool)]
+        mine = mine[mine["rank"].astype(str).isin(self._published_ranks(standing, team))]
+        names = {other.team_id: other.name for other in standing.teams.values()}
+        return Shown(standing, team, people(mine, self.identities.of(mine["person_id"]), names, standing.stamp))
+
+    def _published_ranks(self, standing: Standing, team: Team) -> set[str]:
+        """The ranks on the team's published list: the board never shows anybody who is not on it."""
+        content = self.file(standing, team, CSV_NAME)
+        if content is None:
+            message = (
+                f"The lists for {standing.day} must be whole; a team's {CSV_NAME} is not there. Publish the day again."
+            )
+            raise StorageError(message)
+        return {row["rank"] for row in csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))}
+
+    def file(self, standing: Standing, team: Team, name: str) -> bytes | None:
+        """A published file of a team's list, one of `FILES`; None where it was not published."""
+        path = standing.folder / team.slug / name
+        return path.read_bytes() if name in FILES and path.is_file() else None
+
+
+def stamp_of(told: Mapping[str, Any]) -> Stamp:
+    """The stamp that a manifest tells of."""
+    ages = ((name, math.nan if hours is None else hours) for name, hours in told["feed_ages"].items())
+    moments = {name: datetime.fromisoformat(told[name]) for name in ("as_of", "data_as_of")}
+    stamp: Stamp = _made(
+        Stamp, {**told, **moments, "feed_ages": (), "good_until": time.fromisoformat(told["good_until"])}
+    )
+    return replace(stamp, feed_ages=tuple(ages))
+
+
+def _made(kind: type[Any], told: Mapping[str, Any]) -> Any:
+    """A dataclass from what JSON holds of it."""
+    return kind(**{field.name: _frozen(told[field.name]) for field in fields(kind) if field.name in told})
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(inside) for inside in value) if isinstance(value, list) else value
