@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from features.errors import ConfigError
+from pipelines.cli_operations import moment_of
 from pipelines.config import ServiceConfig
 from pipelines.console import DEFAULT_CONFIG, ConfigOption, WorkspaceOption, complain, now, opened, out
 from pipelines.workspace import Workspace
@@ -48,6 +49,15 @@ def serve(
     )
     out.print(f"The board is at http://{host}:{port}/ until it is stopped.{' DEMO.' if demo else ''}", markup=False)
     serving.serve(application, host, port)
+
+
+@board.command("outcomes")
+def work_out_outcomes(config: ConfigOption = DEFAULT_CONFIG, workspace: WorkspaceOption = None) -> None:
+    """Work out what came of each team's lists, once it can be known, for the page of team leads."""
+    loaded = opened(config, workspace)
+    from pipelines import steps
+
+    out.print(f"Worked out for {steps.work_out_outcomes(loaded, moment_of(loaded, None))} teams.")
 
 
 @users.command("add")

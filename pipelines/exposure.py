@@ -145,7 +145,7 @@ class Exposures:
         """A transaction; StorageError, telling nothing of the address, where the database does not take it."""
         try:
             engine = create_engine(self.url, poolclass=NullPool)
-            self.make()
+            self._make()
             TABLES.create_all(engine)
             with engine.begin() as connection:
                 yield connection
@@ -158,8 +158,7 @@ class Exposures:
         except SQLAlchemyError as error:
             raise StorageError(_lost(error)) from error
 
-    def make(self) -> None:
-        """The file, where there is one, readable by its owner only."""
+    def _make(self) -> None:
         if self.path is not None:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.path.touch(mode=0o600, exist_ok=True)

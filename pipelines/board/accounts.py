@@ -66,7 +66,7 @@ class Accounts:
         self.database.executescript(SCHEMA)
 
     def add(self, name: str, shown: str, role: str, teams: Sequence[str], password: str) -> Account:
-        """A new account; `password` is its hash, empty where a proxy signs it in. ConfigError where the name is taken."""
+        """A new account. password: its hash; empty where a proxy signs it in. ConfigError where the name is taken."""
         account = Account(secrets.token_hex(8), normal(name), shown, role, tuple(teams))
         row = (account.account_id, account.name, shown, role, json.dumps(list(teams)), password)
         try:
@@ -159,8 +159,8 @@ class Accounts:
     def _required(self, name: str) -> Account:
         found = self.named(name)
         if found is None:
-            message = f"There must be an account of that name; none is called {normal(name)}. See `minusnine board user list`."
-            raise ConfigError(message)
+            message = f"There must be an account of that name; none is called {normal(name)}."
+            raise ConfigError(message + " `minusnine board user list` lists them.")
         return found[0]
 
     def _do(self, statement: str, *values: Any) -> list[Any]:

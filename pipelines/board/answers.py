@@ -102,8 +102,10 @@ class Given:
         except ValueError:
             until = self.today
         if not self.today < until <= last:
-            message = "A snooze must end on a day after that of the list, and at the latest on "
-            raise AnswerError(f"{message}{words.plain_date(last)}. Go back and choose one.")
+            message = (
+                f"A snooze must end after the day of the list, and by {words.plain_date(last)}. Go back and choose."
+            )
+            raise AnswerError(message)
         return until
 
 

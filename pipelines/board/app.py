@@ -11,12 +11,13 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
+from features.errors import MinusNineError
 from pipelines.board import answers, audit, evidence, results, sessions, state, views
 from pipelines.board.accounts import ROLES, WITH_TEAMS, Account
 from pipelines.board.answers import Answer, AnswerError, Given
 from pipelines.board.desk import SIGN_IN, Desk
 from pipelines.board.lists import FILES, Shown
-from pipelines.board.security import Guard
+from pipelines.board.security import FAILED, Guard
 from pipelines.board.sessions import Session
 
 PAGE = "list.html"
@@ -29,6 +30,7 @@ SAYS = {
         "The list has changed",
         "This list was replaced since you opened it, and nothing was recorded. Open it again.",
     ),
+    410: ("Only as a page", "This list is not today’s, or is out of date. A file could not say so: read the page."),
     429: ("Too many at once", "Wait a minute, then try again."),
 }
 router = APIRouter()
@@ -57,6 +59,7 @@ def make_app(desk: Desk, complain: Callable[[str], None]) -> Guard:
     app.add_exception_handler(AnyHTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _not_understood)
     app.add_exception_handler(AnswerError, _not_an_answer)
+    app.add_exception_handler(Exception, _failed)
     return Guard(app, desk.config.board.hosts, complain, only_tls=not desk.demo)
 
 
@@ -76,6 +79,11 @@ def _not_understood(request: Request, _error: Exception) -> Response:
 
 def _not_an_answer(request: Request, error: Exception) -> Response:
     return views.page(the_desk(request), "Nothing was recorded", status=400, says=(str(error),))
+
+
+def _failed(_request: Request, error: Exception) -> Response:
+    """What its reader is told; the guard tells operations."""
+    return PlainTextResponse(FAILED, 503 if isinstance(error, MinusNineError) else 500)
 
 
 def _genuine(session: Session, csrf: str) -> None:
@@ -173,6 +181,8 @@ def a_list(request: Request, desk: TheDesk, team: str, day: str, name: str) -> R
     content = desk.lists.file(shown.standing, shown.team, name) if name in FILES else None
     if name in FILES and content is None:
         raise HTTPException(404)
+    if content is not None and shown.standing.notes_at(desk.clock(), desk.lists.newest()) != shown.standing.stamp.notes:
+        raise HTTPException(410)  # a file cannot carry the warning that the page does
     audit.saw(
         desk.records,
         account_id=session.account.account_id,

@@ -23,6 +23,7 @@ from pipelines.workspace import Workspace
 
 V = TypeVar("V")
 FILES = {
+    "list.fhir.json": "application/fhir+json",
     "list.csv": "text/csv; charset=utf-8",
     "list.pdf": "application/pdf",
     "list.xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -60,8 +61,8 @@ class Kept(Generic[V]):
 
 @dataclass(frozen=True)
 class Standing:
-    """The lists that stand for a day. mark: another one whenever they, or what is said of them, have changed; notes: what
-    has to be read before them; teams: by folder name, as in addresses."""
+    """The lists that stand for a day. mark: another one whenever they, or what is said of them, have changed; notes:
+    what has to be read before them; teams: by folder name, as in addresses."""
 
     day: str
     mark: tuple[str, ...]

@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from features.errors import ConfigError, StorageError
-from pipelines.exposure import PRUNED, PRUNINGS, TABLES, Exposures, append_only
+from pipelines.exposure import PRUNED, PRUNINGS, Exposures, append_only
 
 T = TypeVar("T")
 RECORDS = MetaData()
@@ -102,9 +102,8 @@ class Records:
     def __init__(self, exposures: Exposures) -> None:
         self.exposures = exposures
         self.engine = _engine(exposures.url)
+        exposures.versions()  # its own tables come first: what may be pruned here follows from them
         with faults():
-            exposures.make()
-            TABLES.create_all(self.engine)
             RECORDS.create_all(self.engine)
         self.waiting: SimpleQueue[tuple[Callable[[Connection], Any], Future[Any]] | None] = SimpleQueue()
         self.writer = Thread(target=self._write_on, name="records", daemon=True)

@@ -1,18 +1,22 @@
 """What team leads see: how their lists did."""
 
 from datetime import timedelta
+from statistics import median
 
 import pandas as pd
 from sqlalchemy import select
 from starlette.responses import HTMLResponse
 
+from pipelines.board import outcomes
 from pipelines.board.answers import KINDS, UNDO
 from pipelines.board.desk import Desk
+from pipelines.board.outcomes import Outcome
 from pipelines.board.records import ANSWERS
 from pipelines.board.sessions import Session
 from pipelines.board.views import Table, page
 from pipelines.exposure import EXPOSURES
 from pipelines.pages import Team, words
+from pipelines.workspace import Workspace
 
 LOOKED_BACK = 28
 """Days of lists that are looked back at."""
@@ -21,14 +25,34 @@ LOOKED_BACK = 28
 def response(desk: Desk, session: Session) -> HTMLResponse:
     standing = desk.lists.standing(desk.lists.newest())
     teams = desk.teams(session.account, standing) if standing else []
-    tables = [table for team in teams for table in _of_team(desk, team)]
-    lead = f"The lists of the last {words.count(LOOKED_BACK, 'day')}"
-    return page(desk, "How the lists did", session=session, lead=lead, tables=tables)
+    found = outcomes.kept(Workspace(desk.config.workspace).board)
+    tables = [table for team in teams for table in _of_team(desk, team, found[1] if found else {})]
+    lead = f"The lists of the last {words.count(LOOKED_BACK, 'day')}, and what came of them"
+    when = f"worked out {words.moment(found[0], desk.config.zone)}" if found else "not been worked out yet"
+    says = (
+        "Nobody can tell from these figures what would have happened without the list: someone who was seen in time is "
+        "not admitted, and then counts as a place without an admission.",
+        f"What came of the lists has been {when}." if found else f"What came of the lists has {when}.",
+    )
+    return page(desk, "How the lists did", session=session, lead=lead, says=says, tables=tables)
 
 
-def _of_team(desk: Desk, team: Team) -> list[Table]:
-    places, answers = shown(desk, team.team_id), given(desk, team.team_id)
-    return [_answered(team, places, answers)]
+def _of_team(desk: Desk, team: Team, came: dict[str, Outcome]) -> list[Table]:
+    answered = _answered(team, shown(desk, team.team_id), given(desk, team.team_id))
+    return [answered, *([_came(team, came[team.team_id])] if team.team_id in came else [])]
+
+
+def _came(team: Team, one: Outcome) -> Table:
+    notice = f"{median(one.notice):.0f} days" if one.notice else "none"
+    rows = [
+        ["Places on lists whose nine days are over", f"{one.places:,}"],
+        ["Emergency admissions among the whole caseload", f"{one.admissions:,}"],
+        ["of these, on a list in the nine days before (caught)", f"{one.caught:,}"],
+        ["of these, answered about before (admitted anyway)", f"{one.answered:,}"],
+        *([f"admitted after: {KINDS[kind].lower()}", f"{number:,}"] for kind, number in one.after.items() if number),
+        ["Half of those caught were first listed so long before, or longer", notice],
+    ]
+    return Table(f"{team.name}: what came of the lists, {one.first} to {one.last}", ("What", "Number"), rows)
 
 
 def shown(desk: Desk, team_id: str) -> pd.DataFrame:

@@ -28,6 +28,7 @@ HEADERS = {
     "X-Robots-Tag": "noindex, nofollow",
 }
 ONLY_TLS = {"Strict-Transport-Security": "max-age=31536000; includeSubDomains"}
+FAILED = "This cannot be shown now. Tell operations, and try again."
 STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 
 
@@ -63,9 +64,12 @@ class Guard:
         self.headers = {**HEADERS, **(ONLY_TLS if only_tls else {})}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send) if scope["type"] == "lifespan" else None
-            return
+        if scope["type"] == "http":
+            await self._guarded(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
 
         async def answering(message: Message) -> None:
@@ -78,20 +82,21 @@ class Guard:
             await send(message)
 
         try:
-            refusal = self._refusal(scope["method"], Headers(scope=scope))
-            if refusal is not None:
+            if (refusal := self._refusal(scope["method"], Headers(scope=scope))) is not None:
                 await _say(answering, *refusal)
             else:
                 await self.app(scope, _counted(receive), answering)
-        except TooLargeError:
-            await _say(answering, 413, "Too much was sent.")
         except Exception as error:
-            foreseen = isinstance(error, MinusNineError)
-            self.complain(str(error) if foreseen else f"a request failed that should not: {place_of(error)}")
+            refusal = self._told(error)
             if not begun:
-                await _say(
-                    answering, 503 if foreseen else 500, "This cannot be shown now. Tell operations, and try again."
-                )
+                await _say(answering, *refusal)
+
+    def _told(self, error: Exception) -> tuple[int, str]:
+        if isinstance(error, TooLargeError):
+            return 413, "Too much was sent."
+        foreseen = isinstance(error, MinusNineError)
+        self.complain(str(error) if foreseen else f"a request failed that should not: {place_of(error)}")
+        return (503 if foreseen else 500), FAILED
 
     def _refusal(self, method: str, headers: Headers) -> tuple[int, str] | None:
         host = headers.get("host", "")
@@ -99,7 +104,8 @@ class Guard:
             return 400, "This address is not served here."
         if method in ("GET", "HEAD"):
             return None
-        if int(length) > MOST_BYTES if (length := headers.get("content-length", "0")).isdigit() else True:
+        length = headers.get("content-length", "0")
+        if not length.isdigit() or int(length) > MOST_BYTES:
             return 413, "Too much was sent."
         if headers.get("content-type", "").partition(";")[0].strip().casefold() != FORM:
             return 415, "Only forms of these pages are taken."
@@ -107,7 +113,7 @@ class Guard:
 
 
 def _from_elsewhere(headers: Headers, host: str) -> bool:
-    """Whether a browser says that another site's page sends this. `null` says nothing: our own pages send no referrer."""
+    """Whether a browser says that another site's page sends this. `null` says nothing: our pages send no referrer."""
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return True
     origin = headers.get("origin", "null")
