@@ -137,8 +137,8 @@ class BoardConfig(_Section):
     """The page on which teams read and answer their lists (`minusnine board`).
 
     sign_in: with accounts of its own, or by a proxy. hosts: names under which it may be asked for. idle_minutes,
-    session_hours: how long somebody stays signed in without doing anything, and at all. days: how many lists are shown.
-    sign_ins, answers: how many a minute are taken from one address, and of one account.
+    session_hours: how long somebody stays signed in without doing anything, and at all. days: how far back lists are
+    shown. sign_ins, answers: how many a minute are taken from one address, and of one account.
     """
 
     sign_in: Literal["accounts", "proxy"] = "accounts"

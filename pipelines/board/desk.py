@@ -3,7 +3,7 @@
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 
 from fastapi import HTTPException
@@ -105,8 +105,9 @@ class Desk:
         return sorted(held, key=lambda team: team.name.casefold())
 
     def standing(self, day: str) -> Standing:
-        found = self.lists.standing(day) if day in self.lists.days(self.config.board.days) else None
-        if found is None:
+        """The lists of a day that is not too long ago to be looked at."""
+        newest, found = self.lists.newest(), self.lists.standing(day)
+        if found is None or not 0 <= (date.fromisoformat(newest) - found.date).days < self.config.board.days:
             raise HTTPException(404)
         return found
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -22,6 +23,7 @@ from pipelines.runs import Run
 from pipelines.workspace import Workspace
 
 V = TypeVar("V")
+DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 FILES = {
     "list.fhir.json": "application/fhir+json",
     "list.csv": "text/csv; charset=utf-8",
@@ -105,6 +107,7 @@ class Lists:
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
+        self.folder = workspace.lists
         self.identities = Identities(workspace.identity)
         self.days_kept: Kept[Standing] = Kept(32)
         self.rankings: Kept[pd.DataFrame] = Kept(2)
@@ -112,32 +115,33 @@ class Lists:
 
     def newest(self) -> str:
         """The newest day that has lists; empty where there are none."""
-        latest = self.workspace.lists / LATEST
-        return latest.resolve().name[:10] if (latest / MANIFEST).is_file() else ""
+        return (_led_to(self.folder / LATEST) or "").rpartition("/")[2][:10]
 
     def days(self, most: int) -> list[str]:
         """The days that have lists, the newest first."""
-        standing = (path.parent.name for path in self.workspace.lists.glob(f"[0-9]*/{MANIFEST}"))
-        return sorted((day for day in standing if day <= self.newest()), reverse=True)[:most]
+        newest = self.newest()
+        there = (path.parent.name for path in self.folder.glob(f"[0-9]*/{MANIFEST}"))
+        return sorted((day for day in there if day <= newest), reverse=True)[:most]
 
     def standing(self, day: str) -> Standing | None:
         """The lists of a day; None where none stand, or their record is lost."""
-        link, latest = self.workspace.lists / day, self.workspace.lists / LATEST
+        version, latest = _led_to(self.folder / day) if DAY.fullmatch(day) else None, _led_to(self.folder / LATEST)
+        if version is None or latest is None:
+            return None
+        newest = self.newest() == day
+        mark = (day, version, latest if newest else "")
         try:
-            date.fromisoformat(day)
-            newest = self.newest() == day
-            mark = (day, link.readlink().name, latest.readlink().as_posix() if newest else "")
             return self.days_kept.get(mark, lambda: self._opened(day, mark, newest))
         except (OSError, ValueError):
             return None
 
     def _opened(self, day: str, mark: tuple[str, ...], newest: bool) -> Standing:
-        folder = (self.workspace.lists / day).resolve()
+        folder = (self.folder / day).resolve()
         run = runs.standing(self.workspace, day)
         if run is None:
             raise FileNotFoundError
         told = runs.read_json(folder / MANIFEST)
-        held = runs.read_json(self.workspace.lists / LATEST / MANIFEST).get("held", {}) if newest else {}
+        held = runs.read_json(self.folder / LATEST / MANIFEST).get("held", {}) if newest else {}
         stamp = stamp_of(told["stamp"])
         notes = (*stamp.notes, *(note for _, note in sorted(held.items())))
         teams = {entry["folder"]: _made(Team, entry) for entry in told["teams"]}
@@ -168,6 +172,14 @@ class Lists:
         """A published file of a team's list, one of `FILES`; None where it was not published."""
         path = standing.folder / team.slug / name
         return path.read_bytes() if name in FILES and path.is_file() else None
+
+
+def _led_to(link: Path) -> str | None:
+    """What a link says it leads to; None where there is no such link."""
+    try:
+        return str(link.readlink())
+    except OSError:
+        return None
 
 
 def stamp_of(told: Mapping[str, Any]) -> Stamp:

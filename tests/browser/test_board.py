@@ -207,8 +207,8 @@ def test_by_keyboard_alone(tab: Any, served: Served) -> None:
         tab.keyboard.press("Tab")
         if undo.evaluate("e => e === document.activeElement"):
             break
-    tab.keyboard.press("Space")
-    tab.wait_for_load_state()
+    with tab.expect_navigation():
+        tab.keyboard.press("Space")
     assert "Already known," not in person(tab, 3).inner_text()
 
 
