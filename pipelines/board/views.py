@@ -43,7 +43,8 @@ def sent(desk: Desk, page: str, status: int = 200, content_policy: str | None = 
 
 def _demo(desk: Desk) -> str:
     clock = words.moment(desk.clock(), desk.config.zone)
-    return f'<p class="demo"><strong>DEMO</strong> Anybody may sign in here as anybody. Its clock says {clock}.</p>'
+    says = f"Anybody may sign in here as anybody. Its clock says {clock}."
+    return f'<p class="simulated demo"><strong>DEMO</strong> {says}</p>'
 
 
 def page(

@@ -213,12 +213,15 @@ def test_by_keyboard_alone(tab: Any, served: Served) -> None:
 
 
 def test_axe_finds_nothing_wrong(tab: Any, browser: Any, served: Served) -> None:
+    steps.work_out_outcomes(served.config, served.now[0] + timedelta(days=60))
     sign_in(tab, served, "lead")
     path = tab.url.removeprefix(served.address)
     cookies = tab.context.cookies()
     for place in (path, "/lists", "/results", "/nowhere"):
         assert violations(served, browser, cookies, place) == [], place
     assert violations(served, browser, [], "/sign-in") == []
+    tab.goto(served.address + "/results")
+    assert "what came of the lists" in tab.inner_text("main")
 
 
 @pytest.mark.parametrize("width", [320, 820])

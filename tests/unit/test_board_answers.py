@@ -212,8 +212,8 @@ def test_tomorrows_list_shows_what_was_answered(board: Hands, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("day", "risk", "change", "model", "folded", "says"),
     [
-        (1, 0.1, "steady", "1 (abc)", True, "Snoozed until 05-Feb-2026."),
-        (1, 0.124, "steady", "1 (abc)", True, "Snoozed until 05-Feb-2026."),
+        (1, 0.1, "steady", "1 (abc)", True, "Folded away until 05-Feb-2026"),
+        (1, 0.124, "steady", "1 (abc)", True, "Folded away until 05-Feb-2026"),
         (1, 0.125, "steady", "1 (abc)", False, "the risk has risen since"),
         (1, 0.1, "rising", "1 (abc)", False, "the risk has risen since"),
         (1, 0.1, "steady", "2 (def)", False, "another model is in use since"),
