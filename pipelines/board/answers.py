@@ -162,7 +162,9 @@ def given_before(records: Records, at: datetime, people: Iterable[int] | None = 
     with records.reading() as connection:
         rows = [_answer(row) for row in connection.execute(asked.order_by(ANSWERS.c.id.desc()))]
     columns = ["person_id", "team_id", "at", "says", "kind", "as_of"]
-    return pd.DataFrame([[getattr(row, name) for name in columns] for row in rows], columns=columns)
+    frame = pd.DataFrame([[getattr(row, name) for name in columns] for row in rows], columns=columns)
+    moments = dict.fromkeys(("at", "as_of"), "datetime64[us, UTC]")
+    return frame.astype({"person_id": "int64", **moments})
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ def home(request: Request, desk: TheDesk) -> Response:
 
 def _first_place(desk: Desk, account: Account) -> str:
     """The list of whoever has one team; else the first place of the role."""
-    standing = desk.lists.standing(desk.lists.newest())
+    standing = desk.newest()
     teams = desk.teams(account, standing) if standing else []
     if standing and len(teams) == 1:
         return f"/lists/{teams[0].slug}/{standing.day}/{PAGE}"
@@ -175,13 +175,15 @@ def teams(request: Request, desk: TheDesk) -> Response:
 @router.get("/lists/{team}/{day}/{name}")
 def a_list(request: Request, desk: TheDesk, team: str, day: str, name: str) -> Response:
     session = desk.require(request, *WITH_TEAMS)
-    shown = _shown(desk, session, team, day)
     if name != PAGE and name not in FILES:
         raise HTTPException(404)
+    shown = _shown(desk, session, team, day)
+    if (withheld := shown.standing.withheld.get(team)) is not None:
+        return views.withheld(desk, session, shown, withheld)
     content = desk.lists.file(shown.standing, shown.team, name) if name in FILES else None
     if name in FILES and content is None:
         raise HTTPException(404)
-    if content is not None and shown.standing.notes_at(desk.clock(), desk.lists.newest()) != shown.standing.stamp.notes:
+    if content is not None and desk.notes(shown) != shown.standing.published_notes(shown.team):
         raise HTTPException(410)  # a file cannot carry the warning that the page does
     audit.saw(
         desk.records,
@@ -264,7 +266,10 @@ def _answering(request: Request, desk: Desk, team: str, day: str, csrf: str) -> 
     _genuine(session, csrf)
     if not desk.given.allows(session.account.account_id):
         raise HTTPException(429)
-    return session, _shown(desk, session, team, day)
+    shown = _shown(desk, session, team, day)
+    if team in shown.standing.withheld:
+        raise HTTPException(409)
+    return session, shown
 
 
 def _back_to(team: str, day: str, person: str) -> Response:

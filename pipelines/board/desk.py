@@ -3,7 +3,7 @@
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from functools import cached_property
 
 from fastapi import HTTPException
@@ -106,10 +106,22 @@ class Desk:
 
     def standing(self, day: str) -> Standing:
         """The lists of a day that is not too long ago to be looked at."""
-        newest, found = self.lists.newest(), self.lists.standing(day)
-        if found is None or not 0 <= (date.fromisoformat(newest) - found.date).days < self.config.board.days:
+        newest, found = self.newest(), self.lists.standing(day)
+        if newest is None or found is None:
+            raise HTTPException(404)
+        recent = 0 <= (newest.date - found.date).days < self.config.board.days
+        if not recent and all(told["list_of"] != day for told in newest.withheld.values()):
             raise HTTPException(404)
         return found
+
+    def newest(self) -> Standing | None:
+        """The newest lists; None where none stand."""
+        return self.lists.standing(self.lists.newest())
+
+    def notes(self, shown: Shown) -> tuple[str, ...]:
+        """What has to be read now before a team's list."""
+        newest = self.newest() or shown.standing
+        return shown.standing.notes_at(self.clock(), newest, shown.team)
 
     def token(self, shown: Shown, person: Person) -> str:
         """What a form calls a person by: good for this list only, and telling nothing."""

@@ -64,7 +64,11 @@ class Kept(Generic[V]):
 @dataclass(frozen=True)
 class Standing:
     """The lists that stand for a day. mark: another one whenever they, or what is said of them, have changed; notes:
-    what has to be read before them; teams: by folder name, as in addresses."""
+    what has to be read before them; teams: by folder name, as in addresses.
+
+    By folder name too: team_notes, what only one team's page says; withheld, of a team whose list was held back alone,
+    `note`, and `list_of`, the day of the list that stands in its place (None where none does).
+    """
 
     day: str
     mark: tuple[str, ...]
@@ -74,20 +78,33 @@ class Standing:
     notes: tuple[str, ...]
     teams: Mapping[str, Team]
     newest: bool
+    team_notes: Mapping[str, tuple[str, ...]]
+    withheld: Mapping[str, Mapping[str, Any]]
 
     @property
     def date(self) -> date:
         return date.fromisoformat(self.day)
 
-    def notes_at(self, now: datetime, newest_day: str) -> tuple[str, ...]:
-        """`notes`, and what the moment adds: that the list is an earlier one, or out of date."""
+    def published_notes(self, team: Team) -> tuple[str, ...]:
+        """What the published page of a team said before its list."""
+        return (*self.stamp.notes, *self.team_notes.get(team.slug, ()))
+
+    def notes_at(self, now: datetime, newest: "Standing", team: Team | None = None) -> tuple[str, ...]:
+        """What has to be read before a team's list, or all of them, at a moment: that it is an earlier one, out of
+        date, or the last good one of a team whose list was held back since; then what it says itself."""
+        own = (*self.notes, *(self.team_notes.get(team.slug, ()) if team else ()))
+        in_place = newest.withheld.get(team.slug) if team else None
+        late = f"This list is out of date since {newest.stamp.valid_words}: do not use it, and ask for the new one."
+        since = (late,) if newest.stale(now) else ()
+        if in_place is not None and in_place["list_of"] == self.day:
+            return (*since, str(in_place["note"]), *own)
         if not self.newest:
-            newest = words.plain_date(date.fromisoformat(newest_day))
-            return (f"This is an earlier list. The newest is the one for {newest}: use that one.", *self.notes)
-        if self.stale(now):
-            late = f"This list is out of date since {self.stamp.valid_words}: do not use it, and ask for the new one."
-            return (late, *self.notes)
-        return self.notes
+            return (f"This is an earlier list. The newest is the one for {newest.said}: use that one.", *own)
+        return (*since, *own)
+
+    @property
+    def said(self) -> str:
+        return words.plain_date(self.date)
 
     def stale(self, now: datetime) -> bool:
         return now >= self.stamp.valid_until
@@ -145,7 +162,8 @@ class Lists:
         stamp = stamp_of(told["stamp"])
         notes = (*stamp.notes, *(note for _, note in sorted(held.items())))
         teams = {entry["folder"]: _made(Team, entry) for entry in told["teams"]}
-        return Standing(day, mark, run, folder, stamp, notes, teams, newest)
+        own = {slug: tuple(notes) for slug, notes in told.get("team_notes", {}).items()}
+        return Standing(day, mark, run, folder, stamp, notes, teams, newest, own, told.get("withheld", {}))
 
     def shown(self, standing: Standing, team: Team) -> Shown:
         """A team's list, with who its people are."""

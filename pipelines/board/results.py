@@ -23,7 +23,7 @@ LOOKED_BACK = 28
 
 
 def response(desk: Desk, session: Session) -> HTMLResponse:
-    standing = desk.lists.standing(desk.lists.newest())
+    standing = desk.newest()
     teams = desk.teams(session.account, standing) if standing else []
     found = outcomes.kept(Workspace(desk.config.workspace).board)
     tables = [table for team in teams for table in _of_team(desk, team, found[1] if found else {})]

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from markupsafe import Markup
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from pipelines.board.accounts import ROLES, WITH_TEAMS, Account
 from pipelines.board.answers import LONGEST_SNOOZE, LONGEST_TEXT, REASONS, Answer, Snooze, of_team, snoozed, state
@@ -93,22 +93,31 @@ def where(account: Account) -> list[tuple[str, str]]:
 
 def list_response(desk: Desk, session: Session, shown: Shown) -> HTMLResponse:
     """A team's list with its answers: made once for all of the team, until something changes."""
-    now, standing, newest = desk.clock(), shown.standing, desk.lists.newest()
+    standing, newest, notes = shown.standing, desk.lists.newest(), desk.notes(shown)
     as_of = standing.stamp.as_of
     with desk.records.reading() as connection:
         answers = state(connection, shown.team.team_id, as_of)
-    key = (standing.mark, shown.team.team_id, answers, standing.newest and standing.stale(now), newest)
+    key = (standing.mark, shown.team.team_id, answers, notes, newest)
 
     def made() -> Sheet:
         with desk.records.reading() as connection:
             given = of_team(connection, shown.team.team_id, as_of)
-        stamp = replace(standing.stamp, notes=standing.notes_at(now, newest))
+        stamp = replace(standing.stamp, notes=notes)
         text = list_page(shown.team, shown.people, stamp, _board(desk, shown, given, newest))
         return Sheet(text, policy(text))
 
     sheet = desk.sheets.get(key, made)
     own = sheet.text.replace(PLACES, places(session.account, session.csrf)).replace(CSRF, session.csrf)
     return sent(desk, own, content_policy=sheet.policy)
+
+
+def withheld(desk: Desk, session: Session, shown: Shown, told: Mapping[str, Any]) -> Response:
+    """In place of a list that was held back alone: the way to the team's last good one, or that there is none."""
+    if told["list_of"] is not None:
+        return RedirectResponse(f"/lists/{shown.team.slug}/{told['list_of']}/list.html", 303)
+    title, notes = f"No list for {shown.team.name}", (str(told["note"]),)
+    says = ("No list was made for this team. This does not mean that nobody is at risk.",)
+    return page(desk, title, session=session, lead=f"For {shown.standing.stamp.day}", notes=notes, says=says)
 
 
 def _board(desk: Desk, shown: Shown, given: Mapping[int, Sequence[Answer]], newest: str) -> Board:
@@ -176,7 +185,7 @@ def _told(answer: Answer, names: Mapping[str, str], zone: str, snooze: Snooze | 
 
 
 def sign_in_page(desk: Desk, csrf: str, wrong: str = "", said: str = "", status: int = 200) -> HTMLResponse:
-    newest = desk.lists.standing(desk.lists.newest()) if desk.demo else None
+    newest = desk.newest() if desk.demo else None
     text = render(
         "board/sign-in.html",
         footer=desk.config.trust,
@@ -196,14 +205,13 @@ def sign_in_page(desk: Desk, csrf: str, wrong: str = "", said: str = "", status:
 
 def teams_page(desk: Desk, session: Session) -> HTMLResponse:
     """The account's teams, each with its newest list."""
-    day = desk.lists.newest()
-    standing = desk.lists.standing(day) if day else None
+    standing = desk.newest()
     if standing is None:
         return page(desk, "No list stands", session=session, says=(
             "No list has been published here yet. Nothing on this page means that nobody is at risk. "
             "Ask whoever runs this system when the first list comes.",
         ))  # fmt: skip
-    stamp = standing.stamp
+    day, stamp = standing.day, standing.stamp
     links = [
         (
             f"/lists/{team.slug}/{day}/list.html",
@@ -213,7 +221,7 @@ def teams_page(desk: Desk, session: Session) -> HTMLResponse:
         for team in desk.teams(session.account, standing)
     ]
     says = () if links else ("None of your teams has a list. Ask whoever runs this system which teams are yours.",)
-    notes = standing.notes_at(desk.clock(), day)
+    notes = standing.notes_at(desk.clock(), standing)
     return page(
         desk, "Your teams’ lists", session=session, lead=f"For {stamp.day}", notes=notes, says=says, links=links
     )

@@ -1,5 +1,6 @@
 """What a team answers: kept, shown to the team, taken back, never lost, and never hiding somebody whose risk rises."""
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -29,7 +30,7 @@ from features.errors import StorageError
 from pipelines.board.answers import KINDS, given_before
 from pipelines.board.records import ANSWERS, SIGN_INS, VIEWED, VIEWS
 from pipelines.pages.teams import slug
-from pipelines.publish import hold
+from pipelines.publish import MANIFEST, hold
 from pipelines.workspace import Workspace
 
 DAY, NEXT = "2026-02-03", "2026-02-04"
@@ -279,6 +280,43 @@ def test_what_failed_since_is_said_on_the_list(board: Hands, tmp_path: Path) -> 
     assert hold(tmp_path / "lists", "The lists for 04-Feb-2026 could not be made: the feed is late.", NEXT)
     assert "The lists for 04-Feb-2026 could not be made: the feed is late." in page(client)
     assert client.get(f"/lists/{NORTH}/{DAY}/list.csv").status_code == 410
+
+
+def withhold(workspace: Path, day: str, list_of: str | None) -> None:
+    """As a publication says of a team whose list was held back alone."""
+    folder = (workspace / "lists" / day).resolve()
+    told = json.loads((folder / MANIFEST).read_bytes())
+    note = "The list was held back: half of the contacts are missing."
+    told["withheld"] = {NORTH: {"team_id": NORTH, "name": "North", "list_of": list_of, "notes": [], "note": note}}
+    told["team_notes"] = {slug(WEST): ["West is told this alone."]}
+    (folder / MANIFEST).write_text(json.dumps(told))
+
+
+def test_a_team_whose_list_is_held_back_reads_its_last_good_one_and_why(board: Hands, tmp_path: Path) -> None:
+    publish_day(tmp_path, days=1)
+    withhold(tmp_path, NEXT, DAY)
+    board.now[0] += timedelta(days=1)
+    client = board.signed_in("member")
+    sent = client.get(f"/lists/{NORTH}/{NEXT}/list.html")
+    assert (sent.status_code, sent.headers["location"]) == (303, f"/lists/{NORTH}/{DAY}/list.html")
+    text = page(client)
+    assert "The list was held back: half of the contacts are missing." in text
+    assert "This is an earlier list" not in text
+    assert client.get(f"/lists/{NORTH}/{DAY}/list.csv").status_code == 410
+    assert answer(client, 1, "visited").status_code == 303
+    west = board.signed_in("member", (WEST,))
+    assert "West is told this alone." in page(west, NEXT, slug(WEST))
+    assert west.get(f"/lists/{slug(WEST)}/{NEXT}/list.csv").status_code == 200
+    assert "This is an earlier list" in page(west, DAY, slug(WEST))
+
+
+def test_a_team_that_never_had_a_list_is_told_so_and_not_that_nobody_is_listed(board: Hands, tmp_path: Path) -> None:
+    withhold(tmp_path, DAY, None)
+    text = page(board.signed_in("member"))
+    assert "The list was held back" in text
+    assert "This does not mean that nobody is at risk" in text
+    assert "OKAFOR" not in text
+    assert "Nobody is listed" not in text
 
 
 def test_nobody_is_shown_who_is_not_on_the_published_list(board: Hands, tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ def rows() -> pd.DataFrame:
 
 def answers(*given: tuple[str, int, int, str]) -> pd.DataFrame:
     frame = pd.DataFrame(given, columns=["team_id", "person_id", "as_of", "kind"])
-    return frame.assign(as_of=[pd.Timestamp(FIRST) + pd.Timedelta(days=day) for day in frame["as_of"]])
+    moments = [pd.Timestamp(FIRST) + pd.Timedelta(days=day) for day in frame["as_of"]]
+    return frame.assign(as_of=pd.Series(moments, dtype="datetime64[us, UTC]"))
 
 
 def test_each_admission_counts_once_with_the_longest_notice() -> None:
@@ -49,7 +50,7 @@ def test_admitted_anyway_is_what_was_answered_about_while_it_could_help() -> Non
 
 
 def test_a_team_with_no_admission_has_none() -> None:
-    found = outcome(rows().assign(label=0, admitted_at=pd.NaT), answers())
+    found = outcome(rows().assign(label=0), answers())
     assert (found.admissions, found.caught, list(found.notice)) == (0, 0, [])
 
 
