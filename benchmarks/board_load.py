@@ -17,8 +17,9 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import httpx
+from urllib.error import URLError
+from urllib.parse import urlencode
+from urllib.request import urlopen
 
 PEOPLE, SECONDS = 200, 30.0
 THINKING = (4.0, 12.0)
@@ -36,45 +37,77 @@ Took = dict[str, list[float]]
 class Morning:
     """What everybody shares. ready: how many are signed in; until: when it is over."""
 
-    address: str
+    port: int
     start: asyncio.Event
     until: float = 0.0
     ready: int = 0
     took: Took = field(default_factory=lambda: {"first list": [], "list": [], "answer": []})
 
 
+class Browser:
+    """As little of one as it takes: what it costs must not be taken for the board's."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.cookie = ""
+        self.streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self, method: str, place: str, data: dict[str, str] | None = None) -> tuple[int, str, str]:
+        """Status, where it is sent on to, and the text."""
+        if self.streams is None:
+            self.streams = await asyncio.open_connection("127.0.0.1", self.port, limit=2**20)
+        reader, writer = self.streams
+        body = urlencode(data or {}).encode()
+        lines = [f"{method} {place} HTTP/1.1", f"host: 127.0.0.1:{self.port}", f"cookie: {self.cookie}"]
+        lines += [f"content-length: {len(body)}", "content-type: application/x-www-form-urlencoded"] if data else []
+        writer.write("\r\n".join([*lines, "", ""]).encode() + body)
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        headers = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if line)
+        text = (await reader.readexactly(int(headers.get("content-length", "0")))).decode()
+        self.cookie = headers.get("set-cookie", self.cookie).partition(";")[0]
+        return int(head.split(" ", 2)[1]), headers.get("location", ""), text
+
+    def close(self) -> None:
+        if self.streams is not None:
+            self.streams[1].close()
+
+
 async def person(number: int, morning: Morning) -> None:
     """One who signs in, waits for the start, and then reads and answers until it is over."""
-    chance = random.Random(number)
-    async with httpx.AsyncClient(base_url=morning.address, timeout=60) as client:
-        page = (await client.get("/sign-in")).text
-        teams = re.findall(r'<option value="([^"]+)"', page)
-        data = {"csrf": CSRF.findall(page)[0], "role": "member", "team": teams[number % len(teams)]}
-        place = (await client.post("/sign-in", data=data, follow_redirects=True)).url.path
-        morning.ready += 1
-        await morning.start.wait()
-        page = await timed(client, "GET", place, morning.took["first list"])
-        while time.perf_counter() < morning.until:
-            await asyncio.sleep(chance.uniform(*THINKING))
-            if chance.random() < ANSWERING and (tokens := PERSON.findall(page)):
-                given = {"csrf": CSRF.findall(page)[0], "person": chance.choice(tokens), "kind": "seen"}
-                await timed(client, "POST", place.replace("list.html", "answers"), morning.took["answer"], given)
-            page = await timed(client, "GET", place, morning.took["list"])
+    chance, browser = random.Random(number), Browser(morning.port)
+    _, _, page = await browser.ask("GET", "/sign-in")
+    teams = re.findall(r'<option value="([^"]+)"', page)
+    data = {"csrf": CSRF.findall(page)[0], "role": "member", "team": teams[number % len(teams)]}
+    await browser.ask("POST", "/sign-in", data)
+    _, place, _ = await browser.ask("GET", "/")
+    assert place.endswith("/list.html"), place
+    browser.close()
+    browser.streams = None
+    morning.ready += 1
+    await morning.start.wait()
+    page = await timed(browser, "GET", place, morning.took["first list"])
+    while time.perf_counter() < morning.until:
+        await asyncio.sleep(chance.uniform(*THINKING))
+        if chance.random() < ANSWERING and (tokens := PERSON.findall(page)):
+            given = {"csrf": CSRF.findall(page)[0], "person": chance.choice(tokens), "kind": "seen"}
+            await timed(browser, "POST", place.replace("list.html", "answers"), morning.took["answer"], given)
+        page = await timed(browser, "GET", place, morning.took["list"])
+    browser.close()
 
 
 async def timed(
-    client: httpx.AsyncClient, method: str, place: str, took: list[float], data: dict[str, str] | None = None
+    browser: Browser, method: str, place: str, took: list[float], data: dict[str, str] | None = None
 ) -> str:
     began = time.perf_counter()
-    answer = await client.request(method, place, data=data)
+    status, _, text = await browser.ask(method, place, data)
     took.append(time.perf_counter() - began)
-    assert answer.status_code == (200 if method == "GET" else 303), answer.status_code
-    return answer.text
+    assert status == (200 if method == "GET" else 303), status
+    return text
 
 
-async def everybody(address: str, people: int, seconds: float, pid: int) -> tuple[Took, float, float]:
+async def everybody(port: int, people: int, seconds: float, pid: int) -> tuple[Took, float, float]:
     """How long each request took, and how many seconds and the board's processor seconds went by from the start."""
-    morning = Morning(address, asyncio.Event())
+    morning = Morning(port, asyncio.Event())
     tasks = [asyncio.create_task(person(number, morning)) for number in range(people)]
     while morning.ready < people and not any(task.done() for task in tasks):
         await asyncio.sleep(0.1)
@@ -113,7 +146,7 @@ def main() -> int:
     server = subprocess.Popen([*command, "--workspace", str(given.workspace)], stdout=subprocess.DEVNULL)
     try:
         wait_for(f"http://127.0.0.1:{port}/health", server)
-        told(*asyncio.run(everybody(f"http://127.0.0.1:{port}", given.people, given.seconds, server.pid)))
+        told(*asyncio.run(everybody(port, given.people, given.seconds, server.pid)))
     finally:
         server.terminate()
         server.wait()
@@ -123,9 +156,9 @@ def main() -> int:
 def wait_for(address: str, server: "subprocess.Popen[bytes]") -> None:
     while server.poll() is None:
         try:
-            httpx.get(address).raise_for_status()
+            urlopen(address).close()
             return
-        except httpx.HTTPError:
+        except URLError:
             time.sleep(0.2)
     sys.exit("the board did not come up")
 

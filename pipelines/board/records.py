@@ -104,6 +104,11 @@ class Records:
         self.engine = _engine(exposures.url)
         exposures.versions()  # its own tables come first: what may be pruned here follows from them
         with faults():
+            if (
+                self.engine.dialect.name == "sqlite"
+            ):  # those who read do not wait for those who write, nor these for them
+                with self.engine.connect() as connection:
+                    connection.exec_driver_sql("pragma journal_mode = wal")
             RECORDS.create_all(self.engine)
         self.waiting: SimpleQueue[tuple[Callable[[Connection], Any], Future[Any]] | None] = SimpleQueue()
         self.writer = Thread(target=self._write_on, name="records", daemon=True)

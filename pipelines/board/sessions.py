@@ -3,6 +3,7 @@
 import hmac
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address
@@ -153,5 +154,8 @@ def in_demo(accounts: Accounts, role: str, team: str) -> Account | str:
         return "Choose who you are."
     teams = (team,) if role in WITH_TEAMS else ()
     name = " ".join(("demonstration", role, *teams))[:200]
-    found = accounts.named(name)
-    return found[0] if found else accounts.add(name, f"{ROLES[role]} (demonstration)", role, teams, "")
+    if (found := accounts.named(name)) is None:
+        with suppress(ConfigError):  # somebody else was a moment earlier
+            return accounts.add(name, f"{ROLES[role]} (demonstration)", role, teams, "")
+        found = accounts.named(name)
+    return found[0] if found else "Try again."
