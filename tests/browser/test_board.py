@@ -213,7 +213,7 @@ def test_by_keyboard_alone(tab: Any, served: Served) -> None:
 
 
 def test_axe_finds_nothing_wrong(tab: Any, browser: Any, served: Served) -> None:
-    steps.work_out_outcomes(served.config, served.now[0] + timedelta(days=60))
+    steps.work_out_outcomes(served.config, served.now[0] + timedelta(days=40))
     sign_in(tab, served, "lead")
     path = tab.url.removeprefix(served.address)
     cookies = tab.context.cookies()
