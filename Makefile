@@ -45,9 +45,10 @@ lint: setup
 docs: setup
 	$(BIN)/minusnine docs
 
-# The picture of a list in docs/ (needs chromium).
+# The pictures of a list and of the board in docs/ (needs chromium).
 picture: setup
 	$(BIN)/python docs/picture.py
+	$(BIN)/python docs/board_picture.py
 
 # Re-pins every dependency (needs the package index).
 lock: setup

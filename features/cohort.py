@@ -76,11 +76,14 @@ def caseload(
 
 
 def left_out(tables: dict[str, pa.Table], as_of: datetime, rules: CaseloadRules, zone: str) -> pd.DataFrame:
-    """person_id, team_id, reason: for everyone with an open referral, one of `EXCLUSIONS` or `ON_CASELOAD`."""
+    """person_id, team_id, reason: for everyone with an open referral, one of `EXCLUSIONS` or `ON_CASELOAD`; opt-outs
+    are not looked at."""
     moments = window_starts([as_of], [rules.active_days, rules.believed_stay_days], zone).assign(turn=0)
-    with connect({**tables, "moments": moments}) as connection:
-        named = f"{[ON_CASELOAD, *EXCLUSIONS]!r}[reason + 1] as reason"
-        return to_frame(connection.sql(f"select person_id, team_id, {named} from ({_judged_sql(rules, zone, 1)})"))
+    nobody = pa.table({"person_id": NOBODY.people})
+    with connect({**tables, "moments": moments, "named": nobody}) as connection:
+        reason = f"{[ON_CASELOAD, *EXCLUSIONS]!r}[reason + 1] as reason"
+        judged = _judged_sql(rules, zone, 1, NOBODY.keeps)
+        return to_frame(connection.sql(f"select person_id, team_id, {reason} from ({judged})"))
 
 
 def observed(tables: dict[str, pa.Table], as_of: datetime, zone: str) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from features.errors import ConfigError, MinusNineError, place_of
+from pipelines.cli_board import board
 from pipelines.cli_operations import DEPLOYMENTS, operations
 from pipelines.console import (
     DEFAULT_CONFIG,
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 worlds = typer.Typer(no_args_is_help=True, help="The simulated world: check it, or play it through day by day.")
 app.add_typer(operations)
+app.add_typer(board, name="board")
 app.add_typer(worlds, name="world")
 
 TRACEBACK_VARIABLE = "MINUSNINE_TRACEBACK"

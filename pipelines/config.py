@@ -3,12 +3,22 @@
 import os
 import re
 from datetime import datetime, time
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, Literal, get_args
 from zoneinfo import available_timezones
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from features.cohort import CaseloadRules
 from features.errors import ConfigError, nearest
@@ -205,6 +215,37 @@ class AccessConfig(_Section):
     opt_out: OptOutConfig = OptOutConfig()
 
 
+class ProxyConfig(_Section):
+    """Sign-in by a proxy that has signed people in already, as with an NHS identity provider (docs/board.md).
+
+    user_header: names the account. secret_header: must carry what the environment variable MINUSNINE_BOARD_SECRET
+    holds. addresses: of the proxy, single or as networks. sign_out: where the proxy ends its own session.
+    """
+
+    user_header: str = "X-Forwarded-Email"
+    secret_header: str = "X-Minusnine-Proxy"
+    addresses: tuple[IPvAnyNetwork, ...] = (IPv4Network("127.0.0.1/32"),)
+    sign_out: str = ""
+
+
+class BoardConfig(_Section):
+    """The page on which teams read and answer their lists (`minusnine board`).
+
+    sign_in: with accounts of its own, or by a proxy. hosts: names under which it may be asked for. idle_minutes,
+    session_hours: how long somebody stays signed in without doing anything, and at all. days: how far back lists are
+    shown. sign_ins, answers: how many a minute are taken from one address, and of one account.
+    """
+
+    sign_in: Literal["accounts", "proxy"] = "accounts"
+    hosts: tuple[str, ...] = ("localhost", "127.0.0.1")
+    idle_minutes: PositiveInt = 60
+    session_hours: PositiveInt = 12
+    days: PositiveInt = 14
+    sign_ins: PositiveInt = 240
+    answers: PositiveInt = 60
+    proxy: ProxyConfig = ProxyConfig()
+
+
 class RunConfig(_Section):
     """Who works on the person buckets: threads of this process, a pool of processes on this machine, or the workers of
     the Dask cluster whose scheduler is at `address`.
@@ -257,6 +298,7 @@ class ServiceConfig(_Section):
     alerts: AlertsConfig = AlertsConfig()
     monitoring: MonitoringConfig = MonitoringConfig()
     databases: DatabasesConfig = DatabasesConfig()
+    board: BoardConfig = BoardConfig()
     evidence: EvidenceConfig = EvidenceConfig()
     rules: dict[str, list[RuleTermConfig]] = Field(default_factory=dict)
     simulator: dict[str, Any] = Field(default_factory=dict)

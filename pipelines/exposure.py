@@ -94,18 +94,27 @@ PRUNINGS = Table(
 PRUNED = "coalesce((select max(kept_from) from prunings), '0001-01-01')"
 REFUSAL = "the exposure log is append-only"
 
-for table in TABLES.tables.values():
-    for change in ("update", "delete"):
-        kept = f"old.as_of >= {PRUNED}" if change == "delete" and table in OF_PEOPLE else "1 = 1"
+
+def append_only(table: Table, kept: str = "1 = 1") -> None:
+    """Have the database itself refuse that rows of the table are changed, or deleted where they are `kept`, a condition
+    in SQL on `old`."""
+    for change, guarded in (("update", "1 = 1"), ("delete", kept)):
         name = f"{table.name}_refuse_{change}"
-        sqlite = f"""create trigger if not exists {name} before {change} on {table.name} when {kept}
+        sqlite = f"""create trigger if not exists {name} before {change} on {table.name} when {guarded}
             begin select raise(abort, '{REFUSAL}'); end"""
         function = f"""create or replace function {name}() returns trigger as $$ begin
-            if {kept} then raise exception '{REFUSAL}'; end if; return old; end $$ language plpgsql"""
+            if {guarded} then raise exception '{REFUSAL}'; end if; return old; end $$ language plpgsql"""
         trigger = f"""create or replace trigger {name} before {change} on {table.name}
             for each row execute function {name}()"""
         for dialect, statement in (("sqlite", sqlite), ("postgresql", function), ("postgresql", trigger)):
-            event.listen(TABLES, "after_create", DDL(statement).execute_if(dialect=dialect))  # type: ignore[no-untyped-call]
+            ddl = DDL(statement).execute_if(dialect=dialect)  # type: ignore[no-untyped-call]
+            event.listen(table.metadata, "after_create", ddl)
+
+
+append_only(PUBLICATIONS)
+append_only(PRUNINGS)
+for table in OF_PEOPLE:
+    append_only(table, f"old.as_of >= {PRUNED}")
 
 
 class Exposures:

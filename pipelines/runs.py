@@ -67,7 +67,7 @@ def standing(workspace: Workspace, day: str) -> Run | None:
     beside = workspace.lists / day / RUN
     if not beside.is_file():
         return None
-    told = json.loads(beside.read_bytes())
+    told = read_json(beside)
     folder = workspace.runs / day / str(told["version"])
     return Run(folder, told) if (folder / RUN).is_file() else None
 
@@ -112,3 +112,8 @@ def as_parquet(frame: pd.DataFrame) -> bytes:
 
 def as_json(told: Mapping[str, Any]) -> bytes:
     return (json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(path.read_bytes())
+    return told

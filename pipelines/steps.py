@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -287,14 +287,32 @@ def monitor(config: ServiceConfig, now: datetime, tell: Tell, opened: Opened = o
         return look_back(service, newest_cut(config, now), tell)
 
 
+def work_out_outcomes(config: ServiceConfig, now: datetime) -> int:
+    """What came of each team's lists, for the board's page of team leads; of how many teams it could be told."""
+    from pipelines.board import answers, outcomes
+    from pipelines.board.records import Records
+
+    service = Service(config)
+    with told_plainly(service.workspace.root), closing(Records(service.exposures)) as records:
+        given = answers.given_before(records, now)
+        found = outcomes.work_out(service, given, now)
+        outcomes.keep(service.workspace.board, found, now)
+    return len(found)
+
+
 def prune_exposures(config: ServiceConfig, now: datetime) -> int:
-    """Remove from the exposure log what is older than `exposure.keep_days`; how many rows went."""
+    """Remove from the exposure log, and from the board's records beside it, what is older than `exposure.keep_days`;
+    how many rows went."""
+    from pipelines.board.records import Records
+
     if config.exposure.keep_days is None:
         message = "exposure.keep_days must say how long the exposure log is kept; it does not. Set it to prune."
         raise ConfigError(message)
     service = Service(config)
     with told_plainly(service.workspace.root):
-        return service.exposures.prune(now - timedelta(days=config.exposure.keep_days), now)
+        pruned = service.exposures.prune(now - timedelta(days=config.exposure.keep_days), now)
+        with closing(Records(service.exposures)) as records:
+            return pruned + records.prune()
 
 
 def rotate_key(config: ServiceConfig, to: Path | None, now: datetime, tell: Tell) -> "Rotated":

@@ -67,6 +67,10 @@ class Workspace:
         return self.root / "commissioner"
 
     @property
+    def board(self) -> Path:
+        return self.root / "board"
+
+    @property
     def quality(self) -> Path:
         return self.root / "quality"
 

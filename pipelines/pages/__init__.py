@@ -5,7 +5,7 @@ from pipelines.pages.lists import Board, csv_text, held_page, index_page, list_p
 from pipelines.pages.others import Other, others
 from pipelines.pages.people import Person, people
 from pipelines.pages.persons import ToldBeside, page_path, person_page, person_pages, told_beside
-from pipelines.pages.render import with_notes, without_forms
+from pipelines.pages.render import part, render, with_notes, without_forms
 from pipelines.pages.reports import Section, quality_page, report_page
 from pipelines.pages.stamp import Stamp
 from pipelines.pages.teams import Team, team_views
@@ -26,10 +26,12 @@ __all__ = [
     "list_page",
     "others",
     "page_path",
+    "part",
     "people",
     "person_page",
     "person_pages",
     "quality_page",
+    "render",
     "report_page",
     "team_views",
     "told_beside",

@@ -39,11 +39,18 @@ def render(template: str, *, footer: str, simulated: bool, sends: bool = False, 
     """A whole page. The policy allows this page's own style by its hash and images held in the page, nothing else; and
     where it `sends` forms, those to where it came from."""
     sheet = style(footer, "SIMULATED PEOPLE" if simulated else "")
+    if sends:
+        sheet += (TEMPLATES / "board.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; "
     policy += f"form-action '{'self' if sends else 'none'}'"
     page = _environment().get_template(template)
     return page.render(style=Markup(sheet), policy=policy, simulated=simulated, **values)
+
+
+def part(template: str, **values: Any) -> Markup:
+    """A piece of a page, as markup to put into one."""
+    return Markup(_environment().get_template(template).render(**values))
 
 
 def with_notes(page: str, notes: Sequence[str]) -> str:
