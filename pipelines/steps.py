@@ -75,7 +75,7 @@ def train(config: ServiceConfig, as_of: datetime, tell: Tell, opened: Opened = o
     return trained
 
 
-def retrain(config: ServiceConfig, as_of: datetime, tell: Tell, opened: Opened = opened) -> Trained:
+def retrain(config: ServiceConfig, as_of: datetime, tell: Tell, opened: Opened = opened) -> "Trained":
     """A new challenger beside the champion that stands; NotReadyError where none does, since the first to make lists is
     for people to put to the gate."""
     if not has_champion(config):
