@@ -142,3 +142,11 @@ def test_an_epidemic_and_winter_raise_what_they_bear_on() -> None:
     assert shocked.onset[1] == calm.onset[1]
     summer = c.make_day(WORLD.course, 0, date(2025, 7, 16), 0.0)
     assert calm.onset[0] > 2 * summer.onset[0]
+
+
+def test_a_drift_raises_the_hazard_from_its_date_on_and_nothing_before():
+    changed = small_world(course={"emergency": {"drift": {"since": "2025-03-01", "factor": 1.5}}}).course
+    for when, factor in ((date(2025, 2, 28), 1.0), (date(2025, 3, 1), 1.5), (date(2025, 9, 1), 1.5)):
+        plain, drifted = (c.make_day(terms, 0, when, 0.0) for terms in (WORLD.course, changed))
+        assert drifted.emergency == pytest.approx(factor * plain.emergency)
+        assert (drifted.onset == plain.onset).all()
