@@ -1,5 +1,6 @@
 """A board for tests: a workspace with published lists of invented people, its accounts, and somebody to ask it."""
 
+import json
 import re
 import warnings
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from sqlalchemy import select
 
 from pipelines import runs
 from pipelines.board.accounts import WITH_TEAMS, Account, Accounts
@@ -22,7 +24,8 @@ from pipelines.board.records import Records
 from pipelines.config import BoardConfig, ServiceConfig
 from pipelines.exposure import Exposures
 from pipelines.identities import COLUMNS, Identities
-from pipelines.publish import Stamp, publish
+from pipelines.pages.teams import slug
+from pipelines.publish import MANIFEST, Stamp, publish
 from pipelines.status import Status
 from pipelines.workspace import Workspace
 
@@ -181,3 +184,24 @@ def hands(workspace: Path, settings: ServiceConfig | None = None, secret: str = 
         secret=secret,
     )
     return Hands(desk, make_app(desk, complaints.append), now, complaints)
+
+
+def withhold(workspace: Path, day: str, list_of: str | None) -> None:
+    """As a publication says of a team whose list was held back alone."""
+    folder = (workspace / "lists" / day).resolve()
+    told = json.loads((folder / MANIFEST).read_bytes())
+    note = "The list was held back: half of the contacts are missing."
+    told["withheld"] = {NORTH: {"team_id": NORTH, "name": "North", "list_of": list_of, "notes": [], "note": note}}
+    told["team_notes"] = {slug(WEST): ["West is told this alone."]}
+    (folder / MANIFEST).write_text(json.dumps(told))
+
+
+def undo_of(text: str) -> dict[str, str]:
+    found = re.search(r'name="person" value="(\w+)"><button name="answer" value="(\d+)"', text)
+    assert found
+    return {"csrf": csrf_of(text), "person": found[1], "answer": found[2]}
+
+
+def rows(board: Hands, table: Any) -> list[Any]:
+    with board.desk.records.reading() as connection:
+        return list(connection.execute(select(table)).all())

@@ -1,6 +1,5 @@
 """What a team answers: kept, shown to the team, taken back, never lost, and never hiding somebody whose risk rises."""
 
-import json
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -21,16 +20,19 @@ from desks import (
     hands,
     know_people,
     publish_day,
+    rows,
     tokens_of,
+    undo_of,
+    withhold,
 )
-from sqlalchemy import select, text
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from features.errors import StorageError
 from pipelines.board.answers import KINDS, given_before
 from pipelines.board.records import ANSWERS, SIGN_INS, VIEWED, VIEWS
 from pipelines.pages.teams import slug
-from pipelines.publish import MANIFEST, hold
+from pipelines.publish import hold
 from pipelines.workspace import Workspace
 
 DAY, NEXT = "2026-02-03", "2026-02-04"
@@ -56,11 +58,6 @@ def answer(client: TestClient, rank: int, kind: str, day: str = DAY, **more: str
     text = page(client, day)
     data = {"csrf": csrf_of(text), "person": tokens_of(text)[rank - 1], "kind": kind, **more}
     return client.post(f"/lists/{NORTH}/{day}/answers", data=data)
-
-
-def rows(board: Hands, table: Any) -> list[Any]:
-    with board.desk.records.reading() as connection:
-        return list(connection.execute(select(table)).all())
 
 
 def beside(text: str, rank: int) -> str:
@@ -122,12 +119,6 @@ def test_what_is_no_answer_is_not_kept(board: Hands, kind: str, more: dict[str, 
     assert "Nothing was recorded" in done.text
     assert rows(board, ANSWERS) == []
     assert board.complaints == []
-
-
-def undo_of(text: str) -> dict[str, str]:
-    found = re.search(r'name="person" value="(\w+)"><button name="answer" value="(\d+)"', text)
-    assert found
-    return {"csrf": csrf_of(text), "person": found[1], "answer": found[2]}
 
 
 def test_undone_by_anybody_of_the_team_and_nothing_is_deleted(board: Hands) -> None:
@@ -280,16 +271,6 @@ def test_what_failed_since_is_said_on_the_list(board: Hands, tmp_path: Path) -> 
     assert hold(tmp_path / "lists", "The lists for 04-Feb-2026 could not be made: the feed is late.", NEXT)
     assert "The lists for 04-Feb-2026 could not be made: the feed is late." in page(client)
     assert client.get(f"/lists/{NORTH}/{DAY}/list.csv").status_code == 410
-
-
-def withhold(workspace: Path, day: str, list_of: str | None) -> None:
-    """As a publication says of a team whose list was held back alone."""
-    folder = (workspace / "lists" / day).resolve()
-    told = json.loads((folder / MANIFEST).read_bytes())
-    note = "The list was held back: half of the contacts are missing."
-    told["withheld"] = {NORTH: {"team_id": NORTH, "name": "North", "list_of": list_of, "notes": [], "note": note}}
-    told["team_notes"] = {slug(WEST): ["West is told this alone."]}
-    (folder / MANIFEST).write_text(json.dumps(told))
 
 
 def test_a_team_whose_list_is_held_back_reads_its_last_good_one_and_why(board: Hands, tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 import stat
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from features.errors import ConfigError, StorageError
+from pipelines.board import answers, audit
+from pipelines.board.answers import Answer
+from pipelines.board.records import Records
 from pipelines.exposure import Exposures
 from pipelines.serving import free_port
 
@@ -171,6 +175,26 @@ def test_a_log_of_before_there_were_roll_outs_still_opens(log: Exposures) -> Non
     assert len(log.listed()) == 2
     put(log, days=1, ranked=PLANNED)
     assert log.weighted()["shown"].tolist() == [True, True, True, False, False]
+
+
+def test_the_boards_record_beside_it_is_as_strict(log: Exposures) -> None:
+    put(log)
+    records = Records(log)
+    at = AS_OF + timedelta(hours=2)
+    given = Answer(0, at, "account", "A", 7, AS_OF, 1, "snooze", "", date(2026, 7, 9), 0.5, "1 (abc)")
+    first, second = answers.give(records, given), answers.give(records, replace(given, kind="seen", until=None))
+    assert answers.undo(records, second, "A", "another", at)
+    assert not answers.undo(records, second, "A", "another", at)
+    with records.reading() as connection:
+        assert answers.state(connection, "A", AS_OF) == (3, 3)
+        assert answers.of_team(connection, "A", AS_OF) == {7: [replace(given, id=first)]}
+    audit.saw(records, account_id="a", team_id="A", as_of=AS_OF, version=1, what="list.html", people=[7], now=at)
+    for statement in ("delete from answers", "update viewed set person_id = 8", "delete from views"):
+        with pytest.raises(DBAPIError), records.engine.begin() as connection:
+            connection.execute(text(statement))
+    log.prune(AS_OF + timedelta(days=1), at)
+    assert records.prune() == 5
+    records.close()
 
 
 def test_only_its_owner_can_read_the_file(tmp_path: Path) -> None:
