@@ -30,6 +30,7 @@ from pipelines.config import RunConfig, load_config
 from pipelines.evidence import Evidence
 from pipelines.ingesting import IngestResult
 from pipelines.mapping import Mapper
+from pipelines.monitoring import Monitored
 from pipelines.releasing import Day
 from pipelines.storage import storage_fault
 from pipelines.training import Trained
@@ -83,6 +84,8 @@ train_task = _task(steps.train)
 retrain_task = _task(steps.retrain)
 promote_task = _task(steps.promote)
 evaluate_task = _task(steps.evaluate)
+monitor_task = _task(steps.monitor)
+outcomes_task = _task(steps.work_out_outcomes)
 score_task = _task(steps.score, retries=2)
 publish_task = _task(steps.publish)
 bucket_task = _task(mapping.attempt, name="bucket")
@@ -169,6 +172,18 @@ def daily(
     day = unquoted(steps.daily)(loaded, as_of or steps.due_cut(loaded, now), now, progress.tell, replacing, doing)
     create_markdown_artifact(f"{day.published.teams} lists, {day.published.listed} people listed")
     return day
+
+
+@flow(name="monitor", persist_result=False)
+def monitor(config: str, now: datetime | None = None, workspace: str | None = None) -> Monitored:
+    """What has changed in what comes in and in what comes of it, as a page; and what came of each team's lists, for the
+    board."""
+    loaded = load_config(Path(config), Path(workspace) if workspace else None)
+    now = now or datetime.now(UTC)
+    found = monitor_task(loaded, now, progress.tell, opened)
+    outcomes_task(loaded, now)
+    create_markdown_artifact(f"{len(found.news)} alarms that are news: see the page")  # alarms name codes
+    return found
 
 
 @flow(name="evaluate", persist_result=False)

@@ -38,6 +38,11 @@ def test_every_deployment_is_of_a_flow_in_the_pool_and_takes_the_service_from_th
     assert all(schedule["timezone"] == "Europe/London" for schedule in one.get("schedules", []))
 
 
+def test_what_has_changed_is_looked_at_weekly():
+    assert DEPLOYMENTS["weekly"]["entrypoint"] == "pipelines.flows.monitor"
+    assert [one["cron"] for one in DEPLOYMENTS["weekly"]["schedules"]] == ["0 9 * * 1"]
+
+
 def test_nothing_promotes_by_itself():
     assert "schedules" not in DEPLOYMENTS["by-hand"]
     assert DEPLOYMENTS["by-hand"]["entrypoint"] == "pipelines.flows.promote"

@@ -17,7 +17,7 @@ from models.splits import TEST
 from pipelines import runs, steps, tracking
 from pipelines.alarms import DATA, MODEL
 from pipelines.cli import app
-from pipelines.judging import capacities, judged_rows, rows_for
+from pipelines.judging import judged_rows, rows_for
 from pipelines.monitoring import LATEST, MADE, show
 from pipelines.service import Service
 from pipelines.workspace import write_private
@@ -46,7 +46,7 @@ def mornings(trained):
             mine,
             data.memberships[data.memberships["as_of"] == as_of],
             key=service.workspace.key(),
-            capacities=capacities(trained),
+            capacities=trained.lists.capacities,
             model_version=bundle.fingerprint,
         )
         for as_of, mine in scores.groupby("as_of")
