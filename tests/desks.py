@@ -87,6 +87,20 @@ def ranked(as_of: datetime, risks: Mapping[int, float], changes: Mapping[int, st
     return pd.DataFrame([*rows, unlisted])
 
 
+def beside(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """A contact and a reason of everyone listed; nobody has left a list."""
+    people = frame.loc[frame["listed"], "person_id"].unique()
+    at = frame["as_of"].iloc[0] - pd.Timedelta(days=1)
+    contact = {"kind": "contact", "what": "held", "happened_at": at, "ended_at": pd.NaT, "known_from": at}
+    contact |= {"value": float("nan"), "place": 0, "team_id": NORTH, "team": "North nursing", "medium": "telephone"}
+    reason = {"family": "calls", "title": "Calls", "said": "2 calls", "said_before": "", "share": 0.5}
+    return {
+        "happened": pd.DataFrame([{"person_id": person} | contact for person in people]),
+        "pulled": pd.DataFrame([{"person_id": person, "share_before": 0.1} | reason for person in people]),
+        "leaving": frame.iloc[:0].assign(why="", at=pd.NaT),
+    }
+
+
 def publish_day(
     workspace: Path,
     days: int = 0,
@@ -117,13 +131,14 @@ def publish_day(
 
     @contextmanager
     def around(folder: Path, _digest: str) -> Iterator[None]:
-        run = runs.keep(place, told, frame, "families: {}")
+        run = runs.keep(place, told, frame, "families: {}", beside(frame))
         with log.appending(version | {"lists": "d", "listed": 5}, frame):
             (folder / runs.RUN).write_bytes(runs.as_json(run.told))
             yield
 
     people = Identities(place.identity).people()
-    return publish(frame, people, teams, stamp, place.lists, replace=replace, around=around).folder
+    shown = beside(frame)
+    return publish(frame, people, teams, stamp, place.lists, replace=replace, beside=shown, around=around).folder
 
 
 @dataclass

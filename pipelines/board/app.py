@@ -1,6 +1,6 @@
 """The board's addresses, and who may ask for which. Each begins by saying so: `desk.require(request, roles)`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC
 from typing import Annotated, Any
@@ -19,6 +19,7 @@ from pipelines.board.desk import SIGN_IN, Desk
 from pipelines.board.lists import FILES, Shown
 from pipelines.board.security import FAILED, Guard
 from pipelines.board.sessions import Session
+from pipelines.pages.persons import FOLDER
 
 PAGE = "list.html"
 SAYS = {
@@ -185,20 +186,37 @@ def a_list(request: Request, desk: TheDesk, team: str, day: str, name: str) -> R
         raise HTTPException(404)
     if content is not None and desk.notes(shown) != shown.standing.published_notes(shown.team):
         raise HTTPException(410)  # a file cannot carry the warning that the page does
+    beside = [one.person_id for one in shown.others] if content is None else []
+    _saw(desk, session, shown, name, list(dict.fromkeys([*(one.person_id for one in shown.people), *beside])))
+    if content is None:
+        return views.list_response(desk, session, shown)
+    told = f'attachment; filename="{team}-{day}-{name}"'
+    return Response(content, media_type=FILES[name], headers={"Content-Disposition": told})
+
+
+@router.get("/lists/{team}/{day}/people/{name}")
+def a_person(request: Request, desk: TheDesk, team: str, day: str, name: str) -> Response:
+    """The page of somebody who is on the team's list."""
+    session = desk.require(request, *WITH_TEAMS)
+    shown = _shown(desk, session, team, day)
+    found = next((one for one in shown.people if shown.pages.get(one.person_id) == f"{FOLDER}/{name}"), None)
+    if found is None or team in shown.standing.withheld:
+        raise HTTPException(404)
+    _saw(desk, session, shown, "person", [found.person_id])
+    return views.person_response(desk, session, shown, found)
+
+
+def _saw(desk: Desk, session: Session, shown: Shown, what: str, people: Sequence[int]) -> None:
     audit.saw(
         desk.records,
         account_id=session.account.account_id,
         team_id=shown.team.team_id,
         as_of=shown.standing.stamp.as_of,
         version=shown.standing.run.version,
-        what=name,
-        people=[person.person_id for person in shown.people],
+        what=what,
+        people=people,
         now=desk.clock(),
     )
-    if content is None:
-        return views.list_response(desk, session, shown)
-    told = f'attachment; filename="{team}-{day}-{name}"'
-    return Response(content, media_type=FILES[name], headers={"Content-Disposition": told})
 
 
 @router.get("/lists/{team}/index.html")

@@ -17,12 +17,14 @@ import pandas as pd
 from features.errors import StorageError
 from pipelines import runs
 from pipelines.identities import Identities
-from pipelines.pages import Person, Stamp, Team, people, words
+from pipelines.pages import Other, Person, Stamp, Team, ToldBeside, page_path, people, told_beside, words
 from pipelines.publish import CSV_NAME, LATEST, MANIFEST
 from pipelines.runs import Run
 from pipelines.workspace import Workspace
 
 V = TypeVar("V")
+LEFT = "leaving"
+"""The table that tells of who left each list."""
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 FILES = {
     "list.fhir.json": "application/fhir+json",
@@ -112,11 +114,23 @@ class Standing:
 
 @dataclass(frozen=True)
 class Shown:
-    """One team's list of a day, people in the order of their ranks."""
+    """One team's list of a day, people in the order of their ranks, and what is told beside it."""
 
     standing: Standing
     team: Team
     people: tuple[Person, ...]
+    told: ToldBeside = ToldBeside()
+
+    @property
+    def others(self) -> tuple[Other, ...]:
+        """Who is told of on the page without being listed."""
+        return self.told.others.get(self.team.team_id, ())
+
+    @property
+    def pages(self) -> dict[int, str]:
+        """By person_id, where the page of each person who has one lies beside the list."""
+        known = (person for person in self.people if person.person_id in self.told.courses)
+        return {person.person_id: page_path(person, self.team, self.standing.stamp) for person in known}
 
 
 class Lists:
@@ -128,6 +142,7 @@ class Lists:
         self.identities = Identities(workspace.identity)
         self.days_kept: Kept[Standing] = Kept(32)
         self.rankings: Kept[pd.DataFrame] = Kept(2)
+        self.beside: Kept[dict[str, pd.DataFrame]] = Kept(2)
         self.shown_kept: Kept[Shown] = Kept(256)
 
     def newest(self) -> str:
@@ -174,7 +189,18 @@ class Lists:
         mine = ranked[(ranked["team_id"] == team.team_id) & ranked["listed"].astype(bool)]
         mine = mine[mine["rank"].astype(str).isin(self._published_ranks(standing, team))]
         names = {other.team_id: other.name for other in standing.teams.values()}
-        return Shown(standing, team, people(mine, self.identities.of(mine["person_id"]), names, standing.stamp))
+        listed = people(mine, self.identities.of(mine["person_id"]), names, standing.stamp)
+        return Shown(standing, team, listed, self._told(standing, team, ranked, mine))
+
+    def _told(self, standing: Standing, team: Team, ranked: pd.DataFrame, listed: pd.DataFrame) -> ToldBeside:
+        """What was published beside one team's list."""
+        ranked = ranked[ranked["team_id"] == team.team_id]
+        beside = self.beside.get((standing.day, standing.run.version), standing.run.beside)
+        mine = {name: frame[frame["person_id"].isin(listed["person_id"])] for name, frame in beside.items()}
+        if LEFT in beside:
+            mine[LEFT] = beside[LEFT][beside[LEFT]["team_id"] == team.team_id]
+        about = pd.concat([ranked["person_id"], *(frame["person_id"] for frame in mine.values())]).drop_duplicates()
+        return told_beside(ranked, mine, self.identities.of(about), standing.stamp)
 
     def _published_ranks(self, standing: Standing, team: Team) -> set[str]:
         """The ranks on the team's published list: the board never shows anybody who is not on it."""

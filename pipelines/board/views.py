@@ -15,7 +15,7 @@ from pipelines.board.desk import Desk, Sheet
 from pipelines.board.lists import Shown
 from pipelines.board.security import policy
 from pipelines.board.sessions import Session
-from pipelines.pages import Board, Person, list_page, part, render, words
+from pipelines.pages import Board, Person, list_page, part, person_page, render, words
 
 PLACES, CSRF = (f"here{secrets.token_hex(16)}" for _ in range(2))
 """Where, in a page that is kept, what belongs to one reader goes: words that nobody can guess and write."""
@@ -103,7 +103,7 @@ def list_response(desk: Desk, session: Session, shown: Shown) -> HTMLResponse:
         with desk.records.reading() as connection:
             given = of_team(connection, shown.team.team_id, as_of)
         stamp = replace(standing.stamp, notes=notes)
-        text = list_page(shown.team, shown.people, stamp, _board(desk, shown, given, newest))
+        text = list_page(shown.team, shown.people, stamp, _board(desk, shown, given, newest), shown.others)
         return Sheet(text, policy(text))
 
     sheet = desk.sheets.get(key, made)
@@ -142,7 +142,25 @@ def _board(desk: Desk, shown: Shown, given: Mapping[int, Sequence[Answer]], newe
         back=sum(one is not None and bool(one.back) for one in asleep.values()),
         days=[(day, words.plain_date(date.fromisoformat(day))) for day in _others(desk, shown, newest)],
     )
-    return Board(above, beside)
+    return Board(above, beside, pages=shown.pages)
+
+
+def person_response(desk: Desk, session: Session, shown: Shown, person: Person) -> HTMLResponse:
+    """The page of somebody listed, with what the team answered about them, and where to answer."""
+    standing, names = shown.standing, desk.accounts.shown_names()
+    with desk.records.reading() as connection:
+        given = of_team(connection, shown.team.team_id, standing.stamp.as_of).get(person.person_id, ())
+    asleep = snoozed(person, given, standing.stamp.as_of, standing.date, standing.stamp.model_version)
+    beside = _beside(desk, shown, person, given, asleep, names)
+    above = part(
+        "board/above-person.html",
+        places=places(session.account, session.csrf),
+        back=f"/lists/{shown.team.slug}/{standing.day}/list.html",
+    )
+    board = Board(above, {person.person_id: Markup(beside.replace(CSRF, session.csrf))})
+    stamp = replace(standing.stamp, notes=desk.notes(shown))
+    text = person_page(shown.team, person, shown.told.courses[person.person_id], stamp, board)
+    return sent(desk, text, content_policy=policy(text))
 
 
 def _others(desk: Desk, shown: Shown, newest: str) -> list[str]:

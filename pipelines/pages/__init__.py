@@ -12,6 +12,7 @@ from pipelines.pages.teams import Team, team_views
 
 __all__ = [
     "Board",
+    "Other",
     "Course",
     "Other",
     "Person",

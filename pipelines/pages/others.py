@@ -18,8 +18,9 @@ ORDER = ("risk_fell", "others_higher", "no_recent_activity", "referral_closed", 
 
 @dataclass(frozen=True)
 class Other:
-    """section: `LEAVING` or `POORLY`. says: why they are told of, in sentences."""
+    """section: `LEAVING` or `POORLY`. says: why they are told of, in sentences. No page shows `person_id`."""
 
+    person_id: int
     section: str
     nhs_number: str
     name: str
@@ -39,7 +40,7 @@ def others(
     told += [(row, POORLY, _unseen(row, stamp)) for row in identified(poorly, identities)]
     found: dict[str, tuple[Other, ...]] = {}
     for row, section, says in told:
-        other = Other(section, row["nhs_number"], row["name"], row["born"], says)
+        other = Other(int(row["person_id"]), section, row["nhs_number"], row["name"], row["born"], says)
         found[row["team_id"]] = (*found.get(row["team_id"], ()), other)
     return found
 

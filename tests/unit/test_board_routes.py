@@ -1,5 +1,6 @@
 """Who gets what from the board: every address, every role, and the usual attacks."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,11 @@ from desks import (
     tokens_of,
 )
 from fastapi.routing import APIRoute
+from sqlalchemy import select
 
 from pipelines.board.accounts import ROLES
 from pipelines.board.app import router
+from pipelines.board.records import VIEWED, VIEWS
 from pipelines.board.security import MOST_BYTES
 from pipelines.pages.teams import slug
 
@@ -40,6 +43,7 @@ MATRIX: dict[tuple[str, str], tuple[str, dict[str, str], dict[int, tuple[str, ..
     ("GET", "/lists"): ("/lists", {}, {200: TEAM}),
     ("GET", "/lists/{team}/index.html"): (f"/lists/{NORTH}/index.html", {}, {303: (*TEAM, NOBODY)}),
     ("GET", "/lists/{team}/{day}/{name}"): (LIST, {}, {200: TEAM}),
+    ("GET", "/lists/{team}/{day}/people/{name}"): (f"/lists/{NORTH}/{DAY}/people/x.html", {}, {404: TEAM}),
     ("POST", "/lists/{team}/{day}/answers"): (
         f"/lists/{NORTH}/{DAY}/answers",
         {"person": "x", "kind": "seen"},
@@ -135,6 +139,36 @@ def test_a_person_of_another_teams_list_cannot_be_answered_about(board: Hands) -
     for person in theirs:
         data = {"csrf": token, "person": person, "kind": "seen"}
         assert client.post(f"/lists/{NORTH}/{DAY}/answers", data=data).status_code == 409
+
+
+@pytest.mark.parametrize("role", TEAM)
+def test_a_persons_page_is_for_the_teams_that_list_them_and_on_record(board: Hands, role: str) -> None:
+    client = board.signed_in(role)
+    pages = re.findall(r'href="(people/[0-9a-f]+[.]html)"', client.get(LIST).text)
+    assert len(pages) == 3
+    first = client.get(f"/lists/{NORTH}/{DAY}/{pages[0]}")
+    assert first.status_code == 200
+    assert "OKAFOR, Ngozi" in first.text
+    assert "Seen by telephone" in first.text
+    assert tokens_of(first.text) == tokens_of(client.get(LIST).text)[:1], "there too the team can answer"
+    assert f'href="/lists/{NORTH}/{DAY}/list.html"' in first.text
+    saw = audited(board)
+    assert saw[-2:] == [("person", [1]), ("list.html", [1, 2, 3])]
+    theirs = re.findall(
+        r'href="(people/[0-9a-f]+[.]html)"',
+        board.signed_in(role, (WEST,)).get(f"/lists/{slug(WEST)}/{DAY}/list.html").text,
+    )
+    for page in theirs:
+        assert client.get(f"/lists/{slug(WEST)}/{DAY}/{page}").status_code == 404
+        assert client.get(f"/lists/{NORTH}/{DAY}/{page}").status_code == 404
+
+
+def audited(board: Hands) -> list[tuple[str, list[int]]]:
+    """What was looked at, and who was on it, the last first."""
+    with board.desk.records.reading() as connection:
+        views = connection.execute(select(VIEWS.c.id, VIEWS.c.what).order_by(VIEWS.c.at)).all()
+        people = connection.execute(select(VIEWED.c.view_id, VIEWED.c.person_id)).all()
+    return [(view.what, sorted(row.person_id for row in people if row.view_id == view.id)) for view in views]
 
 
 @pytest.mark.parametrize("forged", ["", "0" * 64, None])
