@@ -143,7 +143,7 @@ def test_the_doctor_sees_that_the_catalogue_is_not_the_models(monkeypatch, capsy
     raw = yaml.safe_load(small_config.read_text())
     (tmp_path / "sources").symlink_to(small_config.parent / "sources")
     text = (small_config.parent / "features" / "community.yaml").read_text()
-    (tmp_path / "less.yaml").write_text(text.replace("- {count: planned_stay, days: 365}", ""))
+    (tmp_path / "less.yaml").write_text(text.replace("- {mean: waterlow, days: 365}", ""))
     path = tmp_path / "other.yaml"
     path.write_text(yaml.safe_dump(raw | {"features": "less.yaml"}, sort_keys=False))
     code, said, _ = run(monkeypatch, capsys, "doctor", "--config", path)

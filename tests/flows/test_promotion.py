@@ -59,7 +59,7 @@ def other_features(copied, tmp_path, small_config):
     shutil.copytree(small_config.parent / "features", configs / "features")
     catalogue = configs / "features" / "community.yaml"
     text = catalogue.read_text()
-    less = text.replace("      - {count: planned_stay, days: 365}\n", "")
+    less = text.replace("      - {mean: waterlow, days: 365}\n", "")
     assert less != text
     catalogue.write_text(less)
     return copied.model_copy(update={"folder": configs})

@@ -28,9 +28,9 @@ def test_the_list_of_features_is_what_the_catalogue_says():
 
 def test_three_more_lines_in_a_catalogue_are_three_more_features_in_words():
     more = COMMUNITY.read_text(encoding="utf-8").replace(
-        "      - {person: weekday}\n",
-        "      - {person: weekday}\n      - {distinct_days: visit, days: 30}\n      - {longest_gap: visit, days: 90}\n"
-        "      - {decayed: pain, half_life: 16}\n",
+        "      - {person: season_cos}\n",
+        "      - {person: season_cos}\n      - {distinct_days: visit, days: 30}\n"
+        "      - {longest_gap: visit, days: 90}\n      - {decayed: pain, half_life: 16}\n",
     )
     page = features_page(load_catalogue(more, "more.yaml"))
     rows = [line for line in page.splitlines() if line.startswith(("| `distinct", "| `longest", "| `decayed_pain"))]
