@@ -28,7 +28,7 @@ RATIO, SLOPE = 1.5, 0.5
 """What each side is made to notice: so many times more, or fewer; a slope on the risk that has fallen to this."""
 LEAST_ADMISSIONS = 20
 """Of the reference, unexposed: with fewer there is nothing to hold the present against."""
-BLOCK_DAYS, DAYS_OF_YEAR = 7, 365
+BLOCK_DAYS, DAYS_OF_YEAR, NEWS_DAYS = 7, 365, 28
 TINY = 1e-9
 CURVATURE = ["v0", "v1", "v2"]
 SUMS = ["observed", "expected", "score", *CURVATURE]
@@ -120,12 +120,13 @@ def cusum(steps: Floats) -> Floats:
 
 
 def alarmed(sums: pd.DataFrame, known: Reference) -> dict[str, pd.Timestamp]:
-    """The sides whose sum is beyond its limit on the last day, and the day from which the sum has been growing."""
+    """The sides whose sum was beyond its limit in the last `NEWS_DAYS`, and the day from which it was growing."""
     found = {}
     for side in SIDES:
         values = sums[side].to_numpy()
-        if len(values) and values[-1] > known.limits[side]:
-            quiet = np.flatnonzero(values == 0)
+        beyond = np.flatnonzero(values[-NEWS_DAYS:] > known.limits[side]) + max(0, len(values) - NEWS_DAYS)
+        if len(beyond):
+            quiet = np.flatnonzero(values[: beyond[-1]] == 0)
             found[side] = sums["as_of"].iloc[quiet[-1] + 1 if len(quiet) else 0]
     return found
 

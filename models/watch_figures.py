@@ -79,7 +79,7 @@ def in_use(months: pd.DataFrame) -> Figure:
     for measure, label, colour in (("ppv", "of those listed, admitted", 0), ("recall", "of those admitted, listed", 1)):
         _bars(left, shown[(shown["people"] == EVERYONE) & (shown["measure"] == measure)], names, label, colour)
     left.yaxis.set_major_formatter(PercentFormatter(1))
-    left.set_ylim(0, None)
+    left.set_ylim(0, 1.25 * left.get_ylim()[1])
     for place, people in enumerate((UNSHOWN, SHOWN)):
         mine = shown[(shown["people"] == people) & (shown["measure"] == "expected_over_observed")]
         _bars(right, mine, names, people, place)
