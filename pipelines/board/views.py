@@ -16,6 +16,7 @@ from pipelines.board.lists import Shown
 from pipelines.board.security import policy
 from pipelines.board.sessions import Session
 from pipelines.pages import Board, Person, list_page, part, person_page, render, words
+from pipelines.pages.lists import FORM_WORDS
 
 PLACES, CSRF = (f"here{secrets.token_hex(16)}" for _ in range(2))
 """Where, in a page that is kept, what belongs to one reader goes: words that nobody can guess and write."""
@@ -103,7 +104,8 @@ def list_response(desk: Desk, session: Session, shown: Shown) -> HTMLResponse:
         with desk.records.reading() as connection:
             given = of_team(connection, shown.team.team_id, as_of)
         stamp = replace(standing.stamp, notes=notes)
-        text = list_page(shown.team, shown.people, stamp, _board(desk, shown, given, newest), shown.others)
+        board = _board(desk, shown, given, newest)
+        text = list_page(shown.team, shown.people, stamp, board, shown.others, files=_files(desk, shown, notes))
         return Sheet(text, policy(text))
 
     sheet = desk.sheets.get(key, made)
@@ -161,6 +163,13 @@ def person_response(desk: Desk, session: Session, shown: Shown, person: Person) 
     stamp = replace(standing.stamp, notes=desk.notes(shown))
     text = person_page(shown.team, person, shown.told.courses[person.person_id], stamp, board)
     return sent(desk, text, content_policy=policy(text))
+
+
+def _files(desk: Desk, shown: Shown, notes: Sequence[str]) -> list[str]:
+    """The list's other forms, as long as they say all that the page says."""
+    if tuple(notes) != shown.standing.published_notes(shown.team):
+        return []
+    return [name for name in FORM_WORDS if desk.lists.file(shown.standing, shown.team, name) is not None]
 
 
 def _others(desk: Desk, shown: Shown, newest: str) -> list[str]:
