@@ -97,8 +97,9 @@ def _stays(outcome: OutcomeRules) -> str:
 
 
 def _observations(catalogue: Catalogue) -> Iterator[str]:
+    """What was recorded, and not what the catalogue makes of it on a scale of its own."""
     for place, (name, event) in enumerate(catalogue.events.items()):
-        if event.table == "observations":
+        if event.table == "observations" and event.value in ("null", "value"):
             yield _observation(name, event, place)
 
 

@@ -1,6 +1,7 @@
 """A team's list as a PDF for A4 paper, tagged so that it can be read aloud."""
 
 import json
+import math
 import tempfile
 from collections.abc import Sequence
 from functools import cache
@@ -81,13 +82,12 @@ def _row(person: Person, stamp: Stamp) -> dict[str, Any]:
     born = f"Born {person.born}" if person.born else "Date of birth not held"
     about = born + (f" ({person.age} y)" if person.age else "") + (f", {person.sex}" if person.sex else "")
     also = f"Also with {', '.join(person.also_with)}" if person.also_with else ""
-    hands = f"In the hands of {', '.join(person.in_hands)}" if person.in_hands else ""
+    hands = f"In the hands of {words.listed(person.in_hands)}" if person.in_hands else ""
     moved = f"Since yesterday {person.moved}" if person.moved not in ("", "hardly moved") else ""
-    days = (
-        "" if person.days_on_caseload != person.days_on_caseload else f"On caseload {person.days_on_caseload:.0f} days"
-    )
+    held = person.days_on_caseload
+    days = f"On caseload {words.count(math.floor(held), 'day')}" if math.isfinite(held) else ""
     change = f"{person.change_word} {person.change_detail}".strip()
-    running = f"On this list {person.days_on_list:.0f} days" if person.days_on_list > 1 else ""
+    running = f"On this list {words.count(person.days_on_list, 'day')}" if person.days_on_list > 1 else ""
     seen = person.seen_words if person.last_seen else stamp.not_seen
     return {
         "rank": str(person.rank),
