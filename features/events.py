@@ -175,9 +175,17 @@ def _told(table: pa.Table, events: Sequence[Event]) -> pa.Table:
     sql = f"select {', '.join(['bits', *values])} from (select *, ({bits})::ubigint as bits from rows)"
     alike = _alike(table, sorted(set().union(*(event.told_by for event in events))))
     if alike is None:
-        return query(sql, rows=table)
+        return query(sql, rows=_on_one_clock(table))
     kind, one_of_each = alike
     return query(sql, rows=table.take(one_of_each)).take(kind)
+
+
+def _on_one_clock(table: pa.Table) -> pa.Table:
+    """Moments as SQL's plain ones, in UTC as queries are: it reckons with those many times as fast."""
+    plain = [
+        field.with_type(pa.timestamp("us")) if pa.types.is_timestamp(field.type) else field for field in table.schema
+    ]
+    return table.cast(pa.schema(plain))
 
 
 def _alike(table: pa.Table, columns: Iterable[str]) -> tuple[Ints, Ints] | None:
