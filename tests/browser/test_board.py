@@ -191,7 +191,9 @@ def test_by_keyboard_alone(tab: Any, served: Served) -> None:
     tab.keyboard.type(PASSWORD)
     tab.keyboard.press("Enter")
     tab.wait_for_url("**/list.html")
-    wanted = person(tab, 3).get_by_role("button", name="Already known")
+    known = [person(tab, n).get_by_role("button", name="Already known") for n in range(len(names(tab)))]
+    number = next(n for n, button in enumerate(known) if n and button.is_visible())  # a snoozed person is folded
+    wanted = known[number]
     for _ in range(80):
         tab.keyboard.press("Tab")
         if wanted.evaluate("e => e === document.activeElement"):
@@ -201,15 +203,15 @@ def test_by_keyboard_alone(tab: Any, served: Served) -> None:
     assert style[1] >= 2
     tab.keyboard.press("Enter")
     tab.wait_for_url("**/list.html#p*")
-    assert "Already known," in person(tab, 3).inner_text()
-    undo = person(tab, 3).get_by_role("button", name="Undo")
+    assert "Already known," in person(tab, number).inner_text()
+    undo = person(tab, number).get_by_role("button", name="Undo")
     for _ in range(80):
         tab.keyboard.press("Tab")
         if undo.evaluate("e => e === document.activeElement"):
             break
     with tab.expect_navigation():
         tab.keyboard.press("Space")
-    assert "Already known," not in person(tab, 3).inner_text()
+    assert "Already known," not in person(tab, number).inner_text()
 
 
 def test_axe_finds_nothing_wrong(tab: Any, browser: Any, served: Served) -> None:
