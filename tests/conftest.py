@@ -73,8 +73,10 @@ SMALL = {
         "calibration_slope": [0.01, 10],
     },
     "buckets": 2,
+    "forms": {"files": []},
 }
-"""A trust small enough for tests: ten teams, nine months, and a gate that asks little of so few admissions."""
+"""A trust small enough for tests: ten teams, nine months, a gate that asks little of so few admissions, and lists in no
+other forms than page and spreadsheet."""
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from sqlalchemy import create_engine
 
 from features.errors import StaleFeedError
 from pipelines import steps
+from pipelines.forms import FILES
 from pipelines.service import Service
 
 
@@ -23,7 +24,7 @@ def quiet(_said):
 
 @pytest.fixture
 def all_forms(copied):
-    more = {"database": f"sqlite:///{copied.workspace / 'lists.sqlite'}", "commissioner": True}
+    more = {"files": tuple(FILES), "database": f"sqlite:///{copied.workspace / 'lists.sqlite'}", "commissioner": True}
     return copied.model_copy(update={"forms": copied.forms.model_copy(update=more)})
 
 
