@@ -8,7 +8,6 @@ in one transaction. They hold identities: whoever may read them is the database'
 import csv
 import io
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,21 +27,21 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    create_engine,
     delete,
     insert,
     select,
     update,
 )
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.exc import SQLAlchemyError
 
-from features.errors import ConfigError, StorageError
+from features.errors import StorageError
+from pipelines.databases import address, engine, found
 from pipelines.pages.lists import CSV_COLUMNS
 from pipelines.publish import CSV_NAME, MANIFEST
 from pipelines.storage import storage_fault
 from pipelines.withheld import MARK, notes_of
 
+SETTING = "forms.database"
 TABLES = MetaData()
 NUMBERS: dict[str, Any] = {
     "rank": Integer,
@@ -112,22 +111,15 @@ class ListingTable:
     @contextmanager
     def _open(self) -> Iterator[Connection]:
         """A transaction; errors tell nothing of the address."""
+        database = engine(address(self.url, SETTING), SETTING)
         try:
-            engine = create_engine(os.path.expandvars(self.url), poolclass=NullPool)
-            TABLES.create_all(engine)
-            with engine.begin() as connection:
+            TABLES.create_all(database)
+            with database.begin() as connection:
                 yield connection
-        except (ArgumentError, NoSuchModuleError, ImportError) as error:
-            message = (
-                "forms.database must be an address that SQLAlchemy opens, with its driver installed; it gave "
-                f"{type(error).__name__}. Correct it, or leave it out."
-            )
-            raise ConfigError(message) from None
         except SQLAlchemyError as error:
-            found = storage_fault(error) or type(error).__name__
             message = (
-                f"The lists stand, and the database that forms.database names must show them; it did not: {found}. It "
-                "holds what it held. See to it, and run again."
+                f"The lists stand, and the database that {SETTING} names must show them; it did not: "
+                f"{storage_fault(error) or found(error)}. It holds what it held. See to it, and run again."
             )
             raise StorageError(message) from error
 
