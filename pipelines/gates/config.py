@@ -23,7 +23,8 @@ class GateRule(BaseModel):
 class GatesConfig(BaseModel):
     """weeks: how far back a history goes. least: values of the same weekday without which a gate says 'not enough
     history'; least_days: the same where every day counts. least_rows: fewer are not judged by their shares, and so many
-    more or fewer rows than usual are nothing. team_contacts: a team is not held back before so many contacts that it
+    more or fewer rows than usual are nothing. least_people: so many more or fewer people at high risk are nothing.
+    team_contacts: a team is not held back before so many contacts that it
     would usually have recorded are missing. days_off: on top of England's bank holidays.
 
     The unit of a floor: hours of feed_age and team_feed; a share (0-1) of what is usual of
@@ -38,6 +39,7 @@ class GatesConfig(BaseModel):
     least: PositiveInt = 4
     least_days: PositiveInt = 10
     least_rows: PositiveInt = 50
+    least_people: PositiveInt = 20
     team_contacts: PositiveInt = 12
     days_off: tuple[date, ...] = ()
     feed_age: GateRule = GateRule(level="warn", times=4, floor=12)

@@ -43,6 +43,7 @@ def _risks(ranked: pd.DataFrame, told: Sequence[Mapping[str, Any]], config: Gate
     past, high = values_of(told, RISK, HIGH), float((people >= TOP).mean())
     centre = usual(past)
     floor = max(rule.floor * centre.centre, chance(centre.centre, len(people))) if centre else 0.0
+    floor = max(floor, config.least_people / len(people))  # a few are no fault: they are whom a list is for
     yield judged(RISK, HIGH, rule, high, past, config.least_days, floor=floor)
 
 

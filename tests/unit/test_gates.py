@@ -17,7 +17,7 @@ from pipelines.gates.config import GatesConfig
 from pipelines.gates.extracts import extract_outcomes
 from pipelines.gates.outcome import CODES, NULLS, OVERLAP, REJECTS, RISK, ROWS, STATES, Outcome, of_plain
 from pipelines.gates.report import UNUSUAL, notes, refuse, team_notes, withheld
-from pipelines.gates.scores import kept_places, score_outcomes
+from pipelines.gates.scores import HIGH, kept_places, score_outcomes
 from pipelines.gates.teams import team_outcomes
 from pipelines.runs import RANKED, Run
 
@@ -235,6 +235,21 @@ def test_quiet_days_pass_and_shifted_scores_and_a_turned_list_do_not(tmp_path: P
     assert failed(list(score_outcomes(ranking(seed=99, turned=True), runs, today, GATES))) == {OVERLAP}
     later = list(score_outcomes(ranking(seed=99, turned=True), runs, today + timedelta(days=1), GATES))
     assert [one.state for one in later if one.gate == OVERLAP] == ["not enough history"]
+
+
+@pytest.mark.parametrize(("people", "state"), [(3, "passed"), (19, "passed"), (24, "failed")])
+def test_a_few_people_at_high_risk_where_there_were_none_hold_no_list_back(people: int, state: str) -> None:
+    past = Run(Path(), {"gates": [vars(outcome_of_none_at_high_risk())]})
+    risks = np.r_[np.full(people, 0.3), np.full(600 - people, 0.01)]
+    ranked = ranking(seed=1).assign(risk=risks)
+    only_risk = GATES.model_copy(update={"overlap": GATES.overlap.model_copy(update={"level": "off"})})
+    found = score_outcomes(ranked, [past] * 20, FIRST, only_risk)
+    assert [one.state for one in found if one.subject == HIGH] == [state]
+
+
+def outcome_of_none_at_high_risk() -> Outcome:
+    quiet = ranking(seed=1).assign(risk=0.01)
+    return next(one for one in score_outcomes(quiet, [], FIRST, GATES) if one.subject == HIGH)
 
 
 def test_a_smaller_capacity_turns_no_list_over() -> None:
