@@ -141,7 +141,7 @@ def _other_teams(rows: pd.DataFrame) -> pd.Series:
     held = {person: sorted(teams) for person, teams in several.groupby("person_id")["team_id"]}
     pairs = zip(several["person_id"], several["team_id"], strict=True)
     others = [", ".join(team for team in held[person] if team != own) for person, own in pairs]
-    return pd.Series(others, index=several.index, dtype=object).reindex(rows.index, fill_value="")
+    return pd.Series(others, index=several.index, dtype="str").reindex(rows.index, fill_value="")
 
 
 def _compared(rows: pd.DataFrame, previous: pd.DataFrame | None, model_version: str | None) -> pd.DataFrame:
