@@ -12,6 +12,7 @@ def prefect_home(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         patch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect")))
+        patch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
         from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL
         from prefect.testing.utilities import prefect_test_harness
 
