@@ -26,6 +26,7 @@ class GatesConfig(BaseModel):
     more or fewer rows than usual are nothing. least_people: so many more or fewer people at high risk are nothing.
     team_contacts: a team is not held back before so many contacts that it
     would usually have recorded are missing. days_off: on top of England's bank holidays.
+    feed_gap: where a feed left out more than its `late_after_hours` and went on, unless what it left out came later.
 
     The unit of a floor: hours of feed_age and team_feed; a share (0-1) of what is usual of
     rows (and twice that above it) and risk; a share of
@@ -42,6 +43,7 @@ class GatesConfig(BaseModel):
     least_people: PositiveInt = 20
     team_contacts: PositiveInt = 12
     days_off: tuple[date, ...] = ()
+    feed_gap: Level = "warn"
     feed_age: GateRule = GateRule(level="warn", times=4, floor=12)
     team_feed: GateRule = GateRule(level="block", times=4, floor=20)
     rows: GateRule = GateRule(level="block", times=4, floor=0.4)

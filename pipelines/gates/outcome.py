@@ -10,10 +10,9 @@ from pipelines.gates.config import GateRule
 
 PASSED, FAILED, UNKNOWN, FEW = "passed", "failed", "not enough history", "too few rows"
 STATES = (PASSED, FAILED, UNKNOWN, FEW)
-LATE, AGE, TEAM, ROWS, REJECTS, NULLS, CODES, RISK, OVERLAP, CONTRACT, BUNDLE = (
-    *("late feed", "feed age", "team feed", "rows", "rejects", "nulls", "codes", "risk", "overlap", "contract"),
-    "bundle",
-)
+LATE, GAP, AGE, TEAM = "late feed", "feed gap", "feed age", "team feed"
+ROWS, REJECTS, NULLS, CODES = "rows", "rejects", "nulls", "codes"
+RISK, OVERLAP, CONTRACT, BUNDLE = "risk", "overlap", "contract", "bundle"
 WORDS = {
     AGE: "The feed {subject} is {value} old, and at such a cut it is usually {usual} (at most {high}).",
     TEAM: "Nothing has been recorded for team {subject} for {value} longer than for the service; at such a cut {usual} "

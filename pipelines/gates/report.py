@@ -15,7 +15,7 @@ from pipelines import runs
 from pipelines.accounts import kept
 from pipelines.gates.extracts import extract_outcomes
 from pipelines.gates.feeds import feed_outcomes
-from pipelines.gates.outcome import BUNDLE, CONTRACT, FAILED, LATE, PASSED, TEAM, Outcome, of_plain
+from pipelines.gates.outcome import BUNDLE, CONTRACT, FAILED, GAP, LATE, PASSED, TEAM, Outcome, of_plain
 from pipelines.gates.scores import score_outcomes
 from pipelines.gates.teams import team_outcomes
 from pipelines.service import Service
@@ -64,7 +64,7 @@ def withheld(outcomes: Iterable[Outcome]) -> dict[str, str]:
 def notes(outcomes: Iterable[Outcome]) -> tuple[str, ...]:
     """What every page has to say, for a reader who knows nothing of files."""
     found = [one for one in outcomes if one.failed and one.level == "warn" and one.gate != TEAM]
-    return tuple(one.says if one.gate == LATE else f"{UNUSUAL} {one.says}" for one in found)
+    return tuple(one.says if one.gate in (LATE, GAP) else f"{UNUSUAL} {one.says}" for one in found)
 
 
 def team_notes(outcomes: Iterable[Outcome]) -> dict[str, tuple[str, ...]]:

@@ -13,8 +13,10 @@ from features.daysoff import counts_as
 from models.usual import Limits, around, chance, usual
 from pipelines.accounts import Account
 from pipelines.config import ServiceConfig, SourceConfig
+from pipelines.feeds import gaps_at
 from pipelines.gates.config import GatesConfig
 from pipelines.gates.extracts import extract_outcomes
+from pipelines.gates.feeds import gap_outcomes
 from pipelines.gates.outcome import CODES, NULLS, OVERLAP, REJECTS, RISK, ROWS, STATES, Outcome, of_plain
 from pipelines.gates.report import UNUSUAL, notes, refuse, team_notes, withheld
 from pipelines.gates.scores import HIGH, kept_places, score_outcomes
@@ -257,6 +259,30 @@ def test_a_smaller_capacity_turns_no_list_over() -> None:
     assert kept_places(yesterday, today.assign(listed=today["rank"] <= 10)) == (10, 10)
     gone = today[today["person_id"] != yesterday["person_id"].iloc[0]]
     assert kept_places(yesterday, gone) == (29, 29)
+
+
+GAP_CASES = [
+    ("daily", [5, 4, 3, 2, 1, 0], "passed"),
+    ("two days are missing and it goes on", [5, 4, 3, 0], "failed"),
+    ("they have come since", [5, 4, 3, 0, 2, 1], "passed"),
+    ("two days were missing long ago", [30, 27, *range(26, -1, -1)], "passed"),
+    ("it has just begun", [0], "not enough history"),
+]
+
+
+@pytest.mark.parametrize(("days_ago", "state"), [case[1:] for case in GAP_CASES], ids=[case[0] for case in GAP_CASES])
+def test_a_feed_that_leaves_days_out_and_goes_on(days_ago: list[int], state: str) -> None:
+    as_of = at(FIRST, 6)
+    until = [pd.Timestamp(as_of - timedelta(days=back, hours=1)) for back in days_ago]
+    ledger = pd.DataFrame({"source": "contacts", "received_at": until, "covers_to": until, "rows": 9})
+    config = ServiceConfig(
+        trust="Invented",
+        features=Path("none.yaml"),
+        sources={"contacts": SourceConfig(mapping=Path("m.yaml"), path=Path("p"), late_after_hours=36)},
+    )
+    (found,) = gap_outcomes(gaps_at(ledger, config, as_of), config)
+    assert (found.state, found.blocks) == (state, False)
+    assert ("72 hours" in found.says) == (state == "failed")
 
 
 # Words and levels
