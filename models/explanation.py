@@ -69,13 +69,16 @@ def _check_additive(total: npt.NDArray[np.float64], logits: npt.NDArray[np.float
         raise ContractError(message)
 
 
-def reasons(bundle: Bundle, frame: pd.DataFrame, sentence: Sentence, model: str | None = None) -> pd.DataFrame:
+def reasons(
+    bundle: Bundle, frame: pd.DataFrame, sentence: Sentence, contributions: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """The top three families that raise each row's score, as sentences with facts, in the order of `frame`.
 
     Columns: person_id, as_of, reason_1 .. 3 (sentences), family_1 .. 3, contribution_1 .. 3 (logit). Families without
-    words are passed over; where fewer than three are left, the rest are empty strings and NaN.
+    words are passed over; where fewer than three are left, the rest are empty strings and NaN. contributions: as
+    `family_contributions` gives them of this frame, where they are known already.
     """
-    contributions = family_contributions(bundle, frame, model)
+    contributions = family_contributions(bundle, frame) if contributions is None else contributions
     families, shares = list(contributions.columns[3:]), contributions.iloc[:, 3:].to_numpy()
     names, values = bundle.contract.names, boosting.matrix(frame, bundle.contract).tolist()
     facts = (dict(zip(names, row, strict=True)) for row in values)
@@ -86,9 +89,12 @@ def reasons(bundle: Bundle, frame: pd.DataFrame, sentence: Sentence, model: str 
     return pd.concat([frame[list(KEYS)], told[ordered]], axis=1)
 
 
-def pulls(bundle: Bundle, frame: pd.DataFrame, sentence: Sentence) -> pd.DataFrame:
-    """person_id, as_of, family, share (logit), said: what each family adds to each row's score, and what it states."""
-    contributions = family_contributions(bundle, frame)
+def pulls(
+    bundle: Bundle, frame: pd.DataFrame, sentence: Sentence, contributions: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """person_id, as_of, family, share (logit), said: what each family adds to each row's score, and what it states.
+    contributions: as for `reasons`."""
+    contributions = family_contributions(bundle, frame) if contributions is None else contributions
     long = contributions.drop(columns="base").melt(list(KEYS), var_name="family", value_name="share")
     names, values = bundle.contract.names, boosting.matrix(frame, bundle.contract).tolist()
     facts = [dict(zip(names, row, strict=True)) for row in values]

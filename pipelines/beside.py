@@ -25,13 +25,14 @@ from features.labels import deaths_known
 from features.windows import HORIZON_DAYS, shift_days
 from models.bundle import Bundle
 from models.explanation import Sentence, pulls
-from pipelines.building import Snapshot, finished, index_of, looked_at
+from pipelines.building import finished, index_of, looked_at
 from pipelines.config import ServiceConfig
 from pipelines.grouping import grouped
 from pipelines.happenings import COLUMNS, happenings
 from pipelines.mapping import Mapper, map_buckets
 from pipelines.store import History
 
+PULLED = ["person_id", "family", "share", "said"]
 Row = Mapping[Any, Any]
 People = npt.NDArray[np.int64]
 
@@ -59,21 +60,21 @@ def beside(
     config: ServiceConfig,
     catalogue: Catalogue,
     bundle: Bundle,
-    snap: Snapshot,
+    as_of: datetime,
     people: tuple[People, People],
+    today: pd.DataFrame,
     sentence: Sentence,
     over: Mapper,
 ) -> Beside:
-    """people: those listed, and those no longer so."""
+    """people: those listed, and those no longer so. today: the `pulls` of those listed."""
     listed, gone = people
-    work = partial(_of_bucket, history, config, catalogue, snap.as_of, listed, gone)
+    work = partial(_of_bucket, history, config, catalogue, as_of, listed, gone)
     parts, happened, left, deaths, merged = zip(*map_buckets(over, work, range(history.buckets)), strict=True)
     before = finished(parts, catalogue)
-    yesterday = mornings_before(snap.as_of, config.zone)[0]
-    today = snap.frame[snap.frame["person_id"].isin(listed)].reset_index(drop=True)
+    yesterday = mornings_before(as_of, config.zone)[0]
     return Beside(
         pd.concat(happened, ignore_index=True),
-        _mornings(bundle, before, snap.as_of, config.zone),
+        _mornings(bundle, before, as_of, config.zone),
         _pulled(bundle, today, before[before["as_of"] == yesterday], sentence, catalogue),
         pd.concat(left, ignore_index=True),
         pd.concat(deaths, ignore_index=True),
@@ -125,18 +126,18 @@ def _mornings(bundle: Bundle, before: pd.DataFrame, as_of: datetime, zone: str) 
 def _pulled(
     bundle: Bundle, today: pd.DataFrame, yesterday: pd.DataFrame, sentence: Sentence, catalogue: Catalogue
 ) -> pd.DataFrame:
+    """today: as `pulls`; yesterday: features."""
     titles = {name: family.title for name, family in catalogue.families.items()}
-    now, then = (_of_day(bundle, frame.reset_index(drop=True), sentence) for frame in (today, yesterday))
-    both = now.merge(then, on=["person_id", "family"], how="left", suffixes=("", "_before"))
+    then = _of_day(bundle, yesterday.reset_index(drop=True), sentence)
+    both = today[PULLED].merge(then, on=["person_id", "family"], how="left", suffixes=("", "_before"))
     return both.assign(title=both["family"].map(titles))
 
 
 def _of_day(bundle: Bundle, frame: pd.DataFrame, sentence: Sentence) -> pd.DataFrame:
-    columns = ["person_id", "family", "share", "said"]
     if frame.empty:
-        none = pd.DataFrame(columns=columns)
+        none = pd.DataFrame(columns=PULLED)
         return none.astype({"person_id": "int64", "share": "float64"})
-    return pulls(bundle, frame, sentence)[columns]
+    return pulls(bundle, frame, sentence)[PULLED]
 
 
 def moved(pulled: pd.DataFrame, least: float = 0.1) -> dict[int, str]:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from features.cohort import ON_CASELOAD, OPTED_OUT, OptedOut
 from models.bundle import Bundle, load
-from models.explanation import reasons
+from models.explanation import family_contributions, pulls, reasons
 from models.ranking import RUN_GAP_DAYS, rank
 from models.roll_out import RollOut
 from pipelines import listing, opting_out, runs
@@ -209,11 +209,13 @@ def _explained(
     mine = snap.frame[snap.frame["person_id"].isin(listed)].reset_index(drop=True)
     local = snap.as_of.astimezone(ZoneInfo(config.zone))
     sentence = partial(service.catalogue.sentence, cut_share=(local.hour + local.minute / 60) / 24)
-    words = reasons(bundle, mine, sentence)[["person_id", *WORDS]]
+    contributions = family_contributions(bundle, mine)
+    words = reasons(bundle, mine, sentence, contributions)[["person_id", *WORDS]]
     frame = ranked.merge(words, on="person_id", how="left").merge(snap.details, on="person_id", how="left")
     left = listing.gone(ranked, previous)
     people = listed, left["person_id"].unique()
-    found = beside(service.history, config, service.catalogue, bundle, snap, people, sentence, over)
+    today = pulls(bundle, mine, sentence, contributions)
+    found = beside(service.history, config, service.catalogue, bundle, snap.as_of, people, today, sentence, over)
     told = listing.told(frame.assign(**frame[WORDS].fillna("")), found, config.lists, snap.as_of, config.zone)
     off = listing.leaving(ranked, left, found, config.lists)
     teams = found.happened["team_id"]

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from features.cohort import NO_ACTIVITY
+from features.frames import rows_of
 from features.windows import HORIZON_DAYS
 from models.ranking import FALLING, last_lists
 from models.sections import not_shown, sections
@@ -81,7 +82,7 @@ def _pairs(rows: pd.DataFrame) -> Iterable[tuple[Any, Any]]:
 def _by_person(happened: pd.DataFrame) -> dict[int, list[Row]]:
     found: dict[int, list[Row]] = defaultdict(list)
     told = happened[happened["kind"].isin([CONTACT, STAY, ATTENDANCE, REFERRAL])]
-    for row in told.to_dict("records"):
+    for row in rows_of(told):
         found[row["person_id"]].append(row)
     return found
 

@@ -16,7 +16,8 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from dataclasses import replace as changed_in
@@ -221,10 +222,18 @@ def _files(
     of_index = changed_in(stamp, notes=(*stamp.notes, *(one.note for one in held.values())))
     in_place = {team.team_id: one.in_place for team, one in held.items()}
     files = {"index.html": index_page(lists, of_index, unlisted, in_place).encode("utf-8")}
-    for team, listed in lists.items():
-        own = changed_in(stamp, notes=(*stamp.notes, *team_notes.get(team.team_id, ())))
-        made = held[team].files if team in held else _team_files(team, listed, own, told, makers)
-        files |= {f"{team.slug}/{name}": content for name, content in made.items()}
+    stamps = {team: changed_in(stamp, notes=(*stamp.notes, *team_notes.get(team.team_id, ()))) for team in lists}
+    with ThreadPoolExecutor(1) as apart:  # documents are set beside the pages, on a core of their own
+        forms_of = [
+            (f"{team.slug}/{name}", apart.submit(make, team, listed, stamps[team]))
+            for team, listed in lists.items()
+            if team not in held
+            for name, make in makers.items()
+        ]
+        for team, listed in lists.items():
+            made = held[team].files if team in held else _team_files(team, listed, stamps[team], told, makers)
+            files |= {f"{team.slug}/{name}": content for name, content in made.items()}
+        files |= {path: form.result() for path, form in forms_of}
     manifest = {
         "stamp": _plain(stamp),
         "teams": [{**asdict(team), "folder": team.slug, "listed": len(listed)} for team, listed in lists.items()],
@@ -240,15 +249,14 @@ def _files(
 
 
 def _team_files(
-    team: Team, listed: tuple[Person, ...], stamp: Stamp, told: ToldBeside, makers: Mapping[str, Form]
+    team: Team, listed: tuple[Person, ...], stamp: Stamp, told: ToldBeside, files: Iterable[str]
 ) -> dict[str, bytes]:
     pages = person_pages(team, listed, told, stamp)
     links = {person: path for person, (path, _) in pages.items()}
     others = told.others.get(team.team_id, ())
-    texts = {CSV_NAME: csv_text(listed, stamp), PAGE_NAME: list_page(team, listed, stamp, None, others, links, makers)}
+    texts = {CSV_NAME: csv_text(listed, stamp), PAGE_NAME: list_page(team, listed, stamp, None, others, links, files)}
     texts |= dict(pages.values())
-    files = {name: text.encode("utf-8") for name, text in texts.items()}
-    return files | {name: make(team, listed, stamp) for name, make in makers.items()}
+    return {name: text.encode("utf-8") for name, text in texts.items()}
 
 
 def _plain(stamp: Stamp) -> dict[str, Any]:

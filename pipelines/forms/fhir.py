@@ -8,7 +8,6 @@ import json
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -36,8 +35,8 @@ def bundle(team: Team, people: Sequence[Person], stamp: Stamp) -> bytes:
         "timestamp": _moment(stamp.as_of, stamp),
         "entry": [{"fullUrl": f"urn:uuid:{entry['id']}", "resource": entry} for entry in entries],
     }
-    checked = Bundle.model_validate(told).model_dump_json(exclude_none=True)
-    return (json.dumps(json.loads(checked), indent=1, ensure_ascii=False) + "\n").encode()
+    Bundle.model_validate(told)
+    return (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def _device(stamp: Stamp) -> dict[str, Any]:
@@ -99,9 +98,9 @@ def _notes(person: Person, team: Team, stamp: Stamp) -> tuple[str, ...]:
     return (*simulated, *stamp.notes, place, "A prompt for clinical judgement; not a triage order.")
 
 
-def _probability(risk: float) -> Decimal:
+def _probability(risk: float) -> float:
     """To four places, as on the spreadsheet."""
-    return Decimal(f"{risk:.4f}")
+    return round(risk, 4)
 
 
 def _moment(at: datetime, stamp: Stamp) -> str:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from features.frames import rows_of
 from features.windows import HORIZON_DAYS
 from pipelines.happenings import (
     ATTENDANCE,
@@ -99,7 +100,7 @@ def courses(happened: pd.DataFrame, pulled: pd.DataFrame, stamp: Stamp) -> dict[
 
 def _by_person(frame: pd.DataFrame) -> dict[int, list[Row]]:
     found: dict[int, list[Row]] = defaultdict(list)
-    for row in frame.to_dict("records"):
+    for row in rows_of(frame):
         found[int(row["person_id"])].append(row)
     return found
 

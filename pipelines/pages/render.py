@@ -32,7 +32,12 @@ def style(footer: str, banner: str) -> str:
     """The stylesheet, with what the margins of every printed page say: `footer` and, if any, `banner` at the top."""
     top = f"@top-center {{ content: {css_string(banner)}; font-weight: bold; }}" if banner else ""
     foot = f"@bottom-left {{ content: {css_string(footer)}; }}"
-    return (TEMPLATES / "style.css").read_text("utf-8") + f"@page {{ {top} {foot} }}\n"
+    return _sheet() + f"@page {{ {top} {foot} }}\n"
+
+
+@cache
+def _sheet() -> str:
+    return (TEMPLATES / "style.css").read_text("utf-8")
 
 
 def render(template: str, *, footer: str, simulated: bool, sends: bool = False, **values: Any) -> str:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from datetime import date as Date
 from datetime import datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from models.sections import HIGH, LEAVING, NEWLY, POORLY, RISING
@@ -61,10 +62,12 @@ def moment(at: datetime, zone: str) -> str:
     return f"{date(at, zone)} {at.astimezone(ZoneInfo(zone)):%H:%M}"
 
 
+@lru_cache(2**16)
 def event_moment(at: datetime, zone: str) -> str:
     """As `moment`, but local midnight is a date alone: a source that gives only a date is placed there."""
     local = at.astimezone(ZoneInfo(zone))
-    return date(at, zone) if (local.hour, local.minute) == (0, 0) else moment(at, zone)
+    day = plain_date(local)
+    return day if (local.hour, local.minute) == (0, 0) else f"{day} {local.hour:02d}:{local.minute:02d}"
 
 
 def days_before(at: datetime, as_of: datetime, zone: str) -> str:

@@ -156,11 +156,11 @@ def test_fhir_says_who_how_likely_when_and_why() -> None:
     assert first["performer"]["reference"] == f"urn:uuid:{device['id']}"
     (prediction,) = first["prediction"]
     assert prediction["probabilityDecimal"] == 0.125
-    assert prediction["whenPeriod"] == {"start": "2026-03-24T06:00:00Z", "end": "2026-04-02T06:00:00+01:00"}, (
+    assert prediction["whenPeriod"] == {"start": "2026-03-24T06:00:00+00:00", "end": "2026-04-02T06:00:00+01:00"}, (
         "nine days over the night on which clocks go forward"
     )
     assert prediction["rationale"].startswith("Is associated with: 3 unscheduled visits")
-    assert first["occurrenceDateTime"] == "2026-03-24T02:00:00Z"
+    assert first["occurrenceDateTime"] == "2026-03-24T02:00:00+00:00"
     assert "The hospital feed is late." in [note["text"] for note in first["note"]]
     assert unknown["subject"]["identifier"]["value"] == f"{72:016x}"
     assert "rationale" not in unknown["prediction"][0]

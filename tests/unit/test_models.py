@@ -339,7 +339,7 @@ def test_contributions_that_do_not_add_up_are_refused(bundle, monkeypatch):
 @pytest.mark.parametrize("model", MODELS)
 def test_reasons_are_the_largest_upward_families_with_their_facts(bundle, model):
     rows = TEST.sample(300, random_state=2)
-    told = reasons(bundle, rows, say, model)
+    told = reasons(bundle, rows, say, family_contributions(bundle, rows, model))
     shares = family_contributions(bundle, rows, model).iloc[:, 3:]
     assert told.index.equals(rows.index)
     for index, row in told.iterrows():
