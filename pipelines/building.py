@@ -195,7 +195,7 @@ def frame_at(
     history: History, config: ServiceConfig, catalogue: Catalogue, cuts: Sequence[datetime], over: Mapper
 ) -> pd.DataFrame:
     """Everyone on a caseload at each of several cuts, with features, from what was known at each."""
-    work = partial(_blocks, history, config, catalogue, max(cuts), {TEST: list(cuts)})
+    work = partial(_blocks, history, config, catalogue, max(cuts), {TEST: list(cuts)}, NOBODY)
     return finished([part for part, *_ in map_buckets(over, work, range(history.buckets))], catalogue)
 
 

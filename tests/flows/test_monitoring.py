@@ -61,7 +61,7 @@ def publish(config, mornings, overstated=1.0):
         day = as_of.tz_convert(config.zone).date().isoformat()
         told = {"day": day, "version": 1, "as_of": as_of.isoformat(), "notes": [], "parameters": {}, "metrics": {}}
         ranked = ranked.assign(risk=np.minimum(ranked["risk"] * overstated, 0.9))
-        run = runs.keep(service.workspace, told, ranked, "")
+        run = runs.keep(service.workspace, told, ranked, "", {})
         (service.workspace.lists / day).mkdir(parents=True)
         write_private(service.workspace.lists / day / runs.RUN, runs.as_json(told))
         version = {"as_of": as_of.to_pydatetime().astimezone(UTC), "version": 1, "published_at": as_of.to_pydatetime()}
