@@ -1,12 +1,14 @@
 """Many moments shifted at once are each shifted as one is, and days begin at midnight, on every clock."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import features
 from features.windows import midnights, shift_days, shift_moments
 
 ZONES = st.sampled_from(["Europe/London", "UTC", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"])
@@ -38,3 +40,12 @@ def test_midnights_begin_the_days_from_the_first_moment_to_the_last(minutes, mor
     assert all(moment <= last for moment in begun)
     assert [moment.date() for moment in local] == [local[0].date() + timedelta(n) for n in range(len(local))]
     assert last.astimezone(ZoneInfo(zone)).date() == local[-1].date()
+
+
+def test_compiled_code_lies_where_the_driver_kept_on_disk_looks_for_changes():
+    """A further file of it has to go into the checksum in `features.driver`, or a stale pass would be loaded."""
+    folder = Path(features.__file__).parent
+    assert {path.name for path in folder.rglob("*.py") if "@inlined" in path.read_text()} == {
+        "aggregates.py",
+        "driver.py",
+    }
