@@ -1,6 +1,7 @@
 """One way to run SQL over Arrow tables: in memory, UTC, one thread, so that the same rows give the same bytes."""
 
 from collections.abc import Mapping
+from datetime import UTC
 from functools import cache
 from typing import Any
 
@@ -43,9 +44,17 @@ def to_frame(relation: duckdb.DuckDBPyRelation) -> pd.DataFrame:
 
 
 def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as pandas' own `to_dict("records")` gives them, in half the time."""
+    """Rows as pandas' own `to_dict("records")` gives them, but moments as plain datetimes, None for null: whatever is
+    asked of many of them is answered several times as fast."""
     names = [str(name) for name in frame.columns]
-    return [dict(zip(names, row, strict=True)) for row in zip(*(frame[name].tolist() for name in names), strict=True)]
+    return [dict(zip(names, row, strict=True)) for row in zip(*(_plain(frame[name]) for name in names), strict=True)]
+
+
+def _plain(column: pd.Series) -> list[Any]:
+    if not isinstance(column.dtype, pd.DatetimeTZDtype):
+        return list(column.tolist())
+    local = column.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]").astype(object)
+    return [None if moment is None else moment.replace(tzinfo=UTC) for moment in local.tolist()]
 
 
 def micros(moments: pd.Series) -> npt.NDArray[np.int64]:

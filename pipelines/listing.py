@@ -3,7 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -43,8 +44,12 @@ class _Ask:
     """What is the same for every row."""
 
     lists: ListsConfig
-    as_of: pd.Timestamp
+    as_of: datetime
     zone: ZoneInfo
+
+    @cached_property
+    def today(self) -> date:
+        return self.as_of.astimezone(self.zone).date()
 
     def name(self, team_id: str) -> str:
         return self.lists.team_names.get(team_id, team_id)
@@ -59,7 +64,7 @@ def told(ranked: pd.DataFrame, found: Beside, lists: ListsConfig, as_of: datetim
     elsewhere_*: the last contact by a team that is not the list's. next_planned: the next contact planned. home_days,
     referred_days: since the last discharge from hospital, and since the last referral to this list.
     """
-    ask = _Ask(lists, pd.Timestamp(as_of), ZoneInfo(zone))
+    ask = _Ask(lists, as_of, ZoneInfo(zone))
     listed = ranked[ranked["listed"].astype(bool)]
     happened = _by_person(found.happened)
     rows = [_row(str(team), happened.get(person, []), ask) for team, person in _pairs(listed)]
@@ -102,7 +107,7 @@ def _row(list_id: str, happened: list[Row], ask: _Ask) -> dict[str, Any]:
     }
 
 
-def _days_since(moments: list[pd.Timestamp], ask: _Ask) -> float:
+def _days_since(moments: list[datetime], ask: _Ask) -> float:
     return (ask.as_of - max(moments)).total_seconds() / 86_400 if moments else float("nan")
 
 
@@ -142,7 +147,7 @@ def _marks(happened: list[Row], ask: _Ask) -> str:
     return " ".join(f"{kind}:{','.join(map(str, found))}" for kind, found in sorted(recent.items()) if found)
 
 
-def _marked(one: Row) -> list[tuple[str, pd.Timestamp]]:
+def _marked(one: Row) -> list[tuple[str, datetime]]:
     at = one["happened_at"]
     if one["kind"] == CONTACT:
         word = MARKED.get(one["what"], "")
@@ -152,9 +157,8 @@ def _marked(one: Row) -> list[tuple[str, pd.Timestamp]]:
     return [("planned_stay" if one["what"] == PLANNED else "admitted", at)] if one["kind"] == STAY else []
 
 
-def _days_ago(moment: pd.Timestamp, ask: _Ask) -> int:
-    days: int = (ask.as_of.astimezone(ask.zone).date() - moment.astimezone(ask.zone).date()).days
-    return days
+def _days_ago(moment: datetime, ask: _Ask) -> int:
+    return (ask.today - moment.astimezone(ask.zone).date()).days
 
 
 def gone(ranked: pd.DataFrame, previous: pd.DataFrame | None) -> pd.DataFrame:
@@ -192,7 +196,7 @@ def leaving(ranked: pd.DataFrame, gone: pd.DataFrame, found: Beside, lists: List
 
 def _why(
     row: Row, reason: str | None, happened: list[Row], others: set[int], lists: ListsConfig
-) -> tuple[str, pd.Timestamp | None]:
+) -> tuple[str, datetime | None]:
     if row["rank"] >= 1:
         return ("risk_fell" if row["risk"] <= FALLING * row["previous_risk"] else "others_higher"), None
     died = [moment for moment in [row["died_at"]] if bool(pd.notna(moment))]

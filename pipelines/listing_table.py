@@ -36,8 +36,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from features.errors import StorageError
 from pipelines.databases import address, engine, found
+from pipelines.folders import CSV_NAME
 from pipelines.pages.lists import CSV_COLUMNS
-from pipelines.publish import CSV_NAME, MANIFEST
+from pipelines.publish import MANIFEST
 from pipelines.storage import storage_fault
 from pipelines.withheld import MARK, notes_of
 

@@ -16,8 +16,7 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from dataclasses import replace as changed_in
@@ -28,17 +27,16 @@ from typing import Any
 import pandas as pd
 
 from features.errors import MinusNineError
-from pipelines.forms import Form, forms
-from pipelines.pages import Person, Stamp, Team, csv_text, index_page, list_page, people, team_views, words
+from pipelines.folders import CSV_NAME, FolderOf, folders
+from pipelines.pages import Person, Stamp, Team, index_page, people, team_views, words
 from pipelines.pages.people import CHANGES
-from pipelines.pages.persons import ToldBeside, person_pages, told_beside
+from pipelines.pages.persons import ToldBeside, told_beside
 from pipelines.withheld import MANIFEST, PAGE_NAME, Withheld, held_back, marked, notes_of
 
 __all__ = ["LATEST", "MANIFEST", "PublishError", "Published", "Stamp", "hold", "publish", "stands"]
 
 LATEST = "latest"
 VERSIONS = ".versions"
-CSV_NAME = "list.csv"
 PERSON_ROW = '<tr role="row" class="person">'
 
 
@@ -70,6 +68,7 @@ def publish(
     unlisted: Mapping[str, int | str] | None = None,
     beside: Mapping[str, pd.DataFrame] | None = None,
     other_forms: Sequence[str] = (),
+    workers: int = 1,
     withheld: Mapping[str, str] | None = None,
     team_notes: Mapping[str, Sequence[str]] | None = None,
     around: Callable[[Path, str], AbstractContextManager[object]] = lambda _folder, _digest: nullcontext(),
@@ -84,6 +83,7 @@ def publish(
     unlisted: by reason, how many people with an open referral no team's list can show; told on the index.
     beside: as `daily.Ranking` has it; without it nobody has a page of their own.
     other_forms: which of `forms.FILES` are written beside each page and spreadsheet.
+    workers: processes that may share the work where many people are listed.
     withheld: why, by team_id, for teams (with nobody in `ranked`) that are shown their last good list instead, marked.
     team_notes: by team_id, what only that team's page says after the stamp's own notes.
     around: given a finished version's folder and digest, it is entered before the lists are switched to that version
@@ -96,7 +96,7 @@ def publish(
     views = {team.team_id: team for team in lists}
     held = {views[team]: held_back(views[team], why, stamp, folder) for team, why in (withheld or {}).items()}
     told = told_beside(ranked, beside, identities, stamp)
-    files = _files(lists, stamp, unlisted or {}, told, held, team_notes or {}, forms(other_forms))
+    files = _files(lists, stamp, unlisted or {}, told, held, team_notes or {}, other_forms, workers)
     digest = _hash(files[MANIFEST])
     listed = sum(map(len, lists.values()))
     with _alone(folder):
@@ -216,24 +216,23 @@ def _files(
     told: ToldBeside,
     held: Mapping[Team, Withheld],
     team_notes: Mapping[str, Sequence[str]],
-    makers: Mapping[str, Form],
+    other_forms: Sequence[str],
+    workers: int,
 ) -> dict[str, bytes]:
     """Every file of the publication by its path in it; the manifest is last and holds the hashes of the others."""
     of_index = changed_in(stamp, notes=(*stamp.notes, *(one.note for one in held.values())))
     in_place = {team.team_id: one.in_place for team, one in held.items()}
     files = {"index.html": index_page(lists, of_index, unlisted, in_place).encode("utf-8")}
     stamps = {team: changed_in(stamp, notes=(*stamp.notes, *team_notes.get(team.team_id, ()))) for team in lists}
-    with ThreadPoolExecutor(1) as apart:  # documents are set beside the pages, on a core of their own
-        forms_of = [
-            (f"{team.slug}/{name}", apart.submit(make, team, listed, stamps[team]))
-            for team, listed in lists.items()
-            if team not in held
-            for name, make in makers.items()
-        ]
-        for team, listed in lists.items():
-            made = held[team].files if team in held else _team_files(team, listed, stamps[team], told, makers)
-            files |= {f"{team.slug}/{name}": content for name, content in made.items()}
-        files |= {path: form.result() for path, form in forms_of}
+    wanted = [
+        FolderOf(team, listed, stamps[team], told.of(team, listed), tuple(other_forms))
+        for team, listed in lists.items()
+        if team not in held
+    ]
+    made = {one.team: files for one, files in zip(wanted, folders(wanted, workers), strict=True)}
+    for team in lists:
+        inside = held[team].files if team in held else made[team]
+        files |= {f"{team.slug}/{name}": content for name, content in inside.items()}
     manifest = {
         "stamp": _plain(stamp),
         "teams": [{**asdict(team), "folder": team.slug, "listed": len(listed)} for team, listed in lists.items()],
@@ -246,17 +245,6 @@ def _files(
         "files": {path: _hash(content) for path, content in sorted(files.items())},
     }
     return files | {MANIFEST: _json(manifest)}
-
-
-def _team_files(
-    team: Team, listed: tuple[Person, ...], stamp: Stamp, told: ToldBeside, files: Iterable[str]
-) -> dict[str, bytes]:
-    pages = person_pages(team, listed, told, stamp)
-    links = {person: path for person, (path, _) in pages.items()}
-    others = told.others.get(team.team_id, ())
-    texts = {CSV_NAME: csv_text(listed, stamp), PAGE_NAME: list_page(team, listed, stamp, None, others, links, files)}
-    texts |= dict(pages.values())
-    return {name: text.encode("utf-8") for name, text in texts.items()}
 
 
 def _plain(stamp: Stamp) -> dict[str, Any]:

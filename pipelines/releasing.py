@@ -63,6 +63,7 @@ def publish(
         replace=replacing,
         unlisted=scored.unlisted,
         other_forms=service.config.forms.files,
+        workers=service.config.run.workers,
         withheld=scored.withheld,
         team_notes=scored.team_notes,
         beside=scored.beside,

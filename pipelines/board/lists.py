@@ -16,9 +16,10 @@ import pandas as pd
 
 from features.errors import StorageError
 from pipelines import runs
+from pipelines.folders import CSV_NAME
 from pipelines.identities import Identities
 from pipelines.pages import Other, Person, Stamp, Team, ToldBeside, page_path, people, told_beside, words
-from pipelines.publish import CSV_NAME, LATEST, MANIFEST
+from pipelines.publish import LATEST, MANIFEST
 from pipelines.runs import Run
 from pipelines.workspace import Workspace
 
@@ -119,7 +120,7 @@ class Shown:
     standing: Standing
     team: Team
     people: tuple[Person, ...]
-    told: ToldBeside = ToldBeside()
+    told: ToldBeside
 
     @property
     def others(self) -> tuple[Other, ...]:
@@ -129,7 +130,7 @@ class Shown:
     @property
     def pages(self) -> dict[int, str]:
         """By person_id, where the page of each person who has one lies beside the list."""
-        known = (person for person in self.people if person.person_id in self.told.courses)
+        known = (person for person in self.people if person.person_id in self.told.people)
         return {person.person_id: page_path(person, self.team, self.standing.stamp) for person in known}
 
 

@@ -161,7 +161,8 @@ def person_response(desk: Desk, session: Session, shown: Shown, person: Person) 
     )
     board = Board(above, {person.person_id: Markup(beside.replace(CSRF, session.csrf))})
     stamp = replace(standing.stamp, notes=desk.notes(shown))
-    text = person_page(shown.team, person, shown.told.courses[person.person_id], stamp, board)
+    course = shown.told.courses([person.person_id])[person.person_id]
+    text = person_page(shown.team, person, course, stamp, board)
     return sent(desk, text, content_policy=policy(text))
 
 

@@ -43,6 +43,17 @@ CONTACTS = {
 }
 LANES = {"Seen": ("seen", "unknown"), "Not seen": ("no_access", "cancelled"), "Hospital": ("attended", "in_hospital")}
 """The rows of the timeline, and what is marked in each."""
+LEFT, ACROSS, APART = 88, 3, 30
+"""Of the timeline: where it begins, how far it is drawn out, and how far its rows lie apart."""
+TICK = ("tick", "M{x} {y}m0 8v18")
+RING = ("ring", "M{x} {y}m-4 16a4 4 0 1 0 8 0a4 4 0 1 0 -8 0")
+DRAWN = {
+    "seen": TICK,
+    "no_access": ("stroke", "M{x} {y}m-4 12l8 8m0 -8l-8 8"),
+    "attended": ("ink", "M{x} {y}m0 6l5 9h-10z"),
+    "in_hospital": ("ink", "M{x} {y}m0 20h8v5h-8z"),
+}
+"""How a mark is drawn: the class of its path, and the piece of it; any other as `RING`."""
 
 Row = Mapping[Any, Any]
 
@@ -70,15 +81,28 @@ class Pull:
 
 @dataclass(frozen=True)
 class Series:
-    """Readings of one kind: a small chart of the last 90 days (points, and the own usual as a height), and words."""
+    """Readings of one kind: a small chart of the last 90 days (a line and dots as SVG writes them, where the last lies,
+    and the own usual as a height), and words."""
 
     title: str
-    points: tuple[tuple[float, float], ...]
+    line: str
+    dots: str
+    last: tuple[float, float]
     usual: float
     says: str
     least: str
     most: str
     known: str
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A row of the timeline: how many marks it has, where it lies, and the paths, by class, that draw them."""
+
+    name: str
+    marks: int
+    top: int
+    paths: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -89,7 +113,7 @@ class Course:
     hospital: tuple[Fact, ...]
     referrals: tuple[Fact, ...]
     contacts: tuple[Fact, ...]
-    lanes: tuple[tuple[str, tuple[tuple[str, float], ...]], ...]
+    lanes: tuple[Lane, ...]
 
 
 def courses(happened: pd.DataFrame, pulled: pd.DataFrame, stamp: Stamp) -> dict[int, Course]:
@@ -209,12 +233,15 @@ def _one_series(title: str, rows: Sequence[Row], since: datetime, stamp: Stamp) 
     recent = [row for row in rows if row["happened_at"] >= since]
     values = [row["value"] for row in recent]
     low, high = min(*values, usual), max(*values, usual)
-    points = tuple((_across(row["happened_at"], stamp), _up(row["value"], low, high)) for row in recent)
+    points = [(_across(row["happened_at"], stamp), _up(row["value"], low, high)) for row in recent]
+    line = " ".join(f"{x},{y}" for x, y in points)
+    dots = "".join(f"M{x} {y}h0" for x, y in points[:-1])
     last = recent[-1]
     says = f"{_number(last['value'])} on {words.event_moment(last['happened_at'], stamp.zone)}; "
     says += f"own usual {_number(usual)} (mean of {words.count(len(rows), 'reading')} in 180 days)"
     known = words.event_moment(last["known_from"], stamp.zone)
-    return Series(words.label(title), points, _up(usual, low, high), says, _number(low), _number(high), known)
+    heights = (_up(usual, low, high), says, _number(low), _number(high))
+    return Series(words.label(title), line, dots, points[-1], *heights, known)
 
 
 def _across(at: datetime, stamp: Stamp) -> float:
@@ -232,13 +259,24 @@ def _number(value: float) -> str:
     return f"{value:.0f}" if abs(value - round(value)) < 0.05 else f"{value:.1f}"
 
 
-def _lanes(rows: Sequence[Row], stamp: Stamp) -> tuple[tuple[str, tuple[tuple[str, float], ...]], ...]:
-    """The 90-day timeline: for each of `LANES`, marks and where they lie."""
+def _lanes(rows: Sequence[Row], stamp: Stamp) -> tuple[Lane, ...]:
+    """The 90-day timeline."""
     since = stamp.as_of - timedelta(days=TIMELINE_DAYS)
-    marked = [
-        (kind, _across(at, stamp)) for row in rows for kind, at in _marked(row, stamp) if since <= at < stamp.as_of
-    ]
-    return tuple((lane, tuple(mark for mark in marked if mark[0] in kinds)) for lane, kinds in LANES.items())
+    marked: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        for kind, at in _marked(row, stamp):
+            if since <= at < stamp.as_of:
+                marked[kind].append(_across(at, stamp))
+    return tuple(_lane(name, place * APART, {k: marked[k] for k in LANES[name]}) for place, name in enumerate(LANES))
+
+
+def _lane(name: str, top: int, marked: Mapping[str, Sequence[float]]) -> Lane:
+    paths = []
+    for kind, found in marked.items():
+        drawn, piece = DRAWN.get(kind, RING)
+        pieces = [piece.format(x=round(LEFT + ACROSS * across, 1), y=top) for across in found]
+        paths += [(drawn, "".join(pieces))] if found else []
+    return Lane(name, sum(map(len, marked.values())), top, tuple(paths))
 
 
 def _marked(row: Row, stamp: Stamp) -> list[tuple[str, datetime]]:

@@ -1,8 +1,9 @@
 """What is told beside the lists: a page for each person listed, and who left a list or is poorly observed."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import pandas as pd
 
@@ -21,12 +22,36 @@ OPEN_FACTS = 20
 """Contacts shown at once; the earlier ones of the 90 days can be opened."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ToldBeside:
-    """others: by team, who is told of on its page without being listed; courses: by person_id."""
+    """others: by team, who is told of on its page without being listed. happened and pulled: as `courses` takes them;
+    None where nothing is told."""
 
+    stamp: Stamp
     others: Mapping[str, tuple[Other, ...]] = field(default_factory=dict)
-    courses: Mapping[int, Course] = field(default_factory=dict)
+    happened: pd.DataFrame | None = None
+    pulled: pd.DataFrame | None = None
+
+    def of(self, team: Team, listed: Iterable[Person]) -> "ToldBeside":
+        """The same of one team's list alone."""
+        people = [one.person_id for one in listed]
+        happened, pulled = (
+            None if rows is None else rows[rows["person_id"].isin(people)] for rows in (self.happened, self.pulled)
+        )
+        mine = {team.team_id: self.others.get(team.team_id, ())}
+        return ToldBeside(self.stamp, mine, happened, pulled)
+
+    @cached_property
+    def people(self) -> frozenset[int]:
+        """Who has a page."""
+        return frozenset() if self.pulled is None else frozenset(self.pulled["person_id"].tolist())
+
+    def courses(self, people: Iterable[int]) -> dict[int, Course]:
+        """Of those of some people who have a page, by person_id."""
+        if self.happened is None or self.pulled is None:
+            return {}
+        mine = self.people.intersection(people)
+        return courses(*(rows[rows["person_id"].isin(mine)] for rows in (self.happened, self.pulled)), self.stamp)
 
 
 def told_beside(
@@ -34,18 +59,18 @@ def told_beside(
 ) -> ToldBeside:
     """beside: as `daily.Ranking` and `Run.beside` have it; nothing is told where there is none."""
     if not beside:
-        return ToldBeside()
-    return ToldBeside(
-        others(ranked, beside["leaving"], identities, stamp), courses(beside["happened"], beside["pulled"], stamp)
-    )
+        return ToldBeside(stamp)
+    told = others(ranked, beside["leaving"], identities, stamp)
+    return ToldBeside(stamp, told, beside["happened"], beside["pulled"])
 
 
-def person_pages(team: Team, listed: Iterable[Person], told: ToldBeside, stamp: Stamp) -> dict[int, tuple[str, str]]:
+def person_pages(team: Team, listed: Sequence[Person], told: ToldBeside, stamp: Stamp) -> dict[int, tuple[str, str]]:
     """For each person listed whose course is known, where the page lies beside the list, and the page."""
+    known = told.courses(one.person_id for one in listed)
     return {
-        one.person_id: (page_path(one, team, stamp), person_page(team, one, told.courses[one.person_id], stamp))
+        one.person_id: (page_path(one, team, stamp), person_page(team, one, known[one.person_id], stamp))
         for one in listed
-        if one.person_id in told.courses
+        if one.person_id in known
     }
 
 

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +43,20 @@ def _sheet() -> str:
 def render(template: str, *, footer: str, simulated: bool, sends: bool = False, **values: Any) -> str:
     """A whole page. The policy allows this page's own style by its hash and images held in the page, nothing else; and
     where it `sends` forms, those to where it came from."""
+    sheet, policy = _dressed(footer, simulated, sends)
+    page = _environment().get_template(template)
+    return page.render(style=sheet, policy=policy, simulated=simulated, **values)
+
+
+@lru_cache(64)
+def _dressed(footer: str, simulated: bool, sends: bool) -> tuple[Markup, str]:
+    """A page's style and policy, which the pages of a list share."""
     sheet = style(footer, "SIMULATED PEOPLE" if simulated else "")
     if sends:
         sheet += (TEMPLATES / "board.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; "
-    policy += f"form-action '{'self' if sends else 'none'}'"
-    page = _environment().get_template(template)
-    return page.render(style=Markup(sheet), policy=policy, simulated=simulated, **values)
+    return Markup(sheet), policy + f"form-action '{'self' if sends else 'none'}'"
 
 
 def part(template: str, **values: Any) -> Markup:

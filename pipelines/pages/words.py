@@ -57,6 +57,7 @@ def weekday(at: datetime, zone: str) -> str:
     return WEEKDAYS[at.astimezone(ZoneInfo(zone)).weekday()]
 
 
+@lru_cache(2**10)
 def moment(at: datetime, zone: str) -> str:
     """Date and 24-hour time in `zone`."""
     return f"{date(at, zone)} {at.astimezone(ZoneInfo(zone)):%H:%M}"

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from features.errors import RemoteError
 from pipelines.pages import people
 from pipelines.pages.lists import CSV_COLUMNS
 from pipelines.pages.teams import slug
@@ -90,8 +91,10 @@ STAMP = Stamp(
 )
 
 
-def run(folder: Path, ranked: pd.DataFrame = RANKED, stamp: Stamp = STAMP, replace: bool = False) -> Published:
-    return publish(ranked, IDENTITIES, TEAMS, stamp, folder, replace=replace)
+def run(
+    folder: Path, ranked: pd.DataFrame = RANKED, stamp: Stamp = STAMP, replace: bool = False, **more: Any
+) -> Published:
+    return publish(ranked, IDENTITIES, TEAMS, stamp, folder, replace=replace, **more)
 
 
 def on(days: int) -> tuple[pd.DataFrame, Stamp]:
@@ -312,9 +315,25 @@ def test_what_does_not_read_back_is_not_published(tmp_path: Path, monkeypatch: p
 
 
 def test_a_page_that_loses_a_person_is_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.publish.list_page", lambda *_args, **_named: "<p>empty</p>")
+    monkeypatch.setattr("pipelines.folders.list_page", lambda *_args, **_named: "<p>empty</p>")
     with pytest.raises(PublishError, match="north, south did not"):
         run(tmp_path)
+    assert not (tmp_path / LATEST).exists()
+
+
+def test_other_processes_make_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    every = ("xlsx", "pdf", "fhir")
+    alone = run(tmp_path / "alone", other_forms=every)
+    monkeypatch.setattr("pipelines.folders.SHARED_FROM", 1)
+    shared = run(tmp_path / "shared", other_forms=every, workers=2)
+    assert shared.digest == alone.digest
+    assert contents(shared.folder) == contents(alone.folder)
+
+
+def test_a_folder_that_fails_in_another_process_stops_the_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.folders.SHARED_FROM", 1)
+    with pytest.raises(RemoteError):
+        run(tmp_path, other_forms=("no such form",), workers=2)
     assert not (tmp_path / LATEST).exists()
 
 
