@@ -7,6 +7,7 @@ another model stood.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -62,11 +63,11 @@ def beside(
     bundle: Bundle,
     as_of: datetime,
     people: tuple[People, People],
-    today: pd.DataFrame,
+    said: "Future[tuple[pd.DataFrame, pd.DataFrame]]",
     sentence: Sentence,
     over: Mapper,
 ) -> Beside:
-    """people: those listed, and those no longer so. today: the `pulls` of those listed."""
+    """people: those listed, and those no longer so. said: will have words and the `pulls` of those listed."""
     listed, gone = people
     work = partial(_of_bucket, history, config, catalogue, as_of, listed, gone)
     parts, happened, left, deaths, merged = zip(*map_buckets(over, work, range(history.buckets)), strict=True)
@@ -75,7 +76,7 @@ def beside(
     return Beside(
         pd.concat(happened, ignore_index=True),
         _mornings(bundle, before, as_of, config.zone),
-        _pulled(bundle, today, before[before["as_of"] == yesterday], sentence, catalogue),
+        _pulled(bundle, said.result()[1], before[before["as_of"] == yesterday], sentence, catalogue),
         pd.concat(left, ignore_index=True),
         pd.concat(deaths, ignore_index=True),
         np.concatenate(merged),

@@ -1,6 +1,7 @@
 """The daily step: score every caseload at a cut, rank and explain; and mark older lists where that fails."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -11,7 +12,7 @@ import pandas as pd
 
 from features.cohort import ON_CASELOAD, OPTED_OUT, OptedOut
 from models.bundle import Bundle, load
-from models.explanation import family_contributions, pulls, reasons
+from models.explanation import Sentence, family_contributions, pulls, reasons
 from models.ranking import RUN_GAP_DAYS, rank
 from models.roll_out import RollOut
 from pipelines import listing, opting_out, runs
@@ -209,18 +210,25 @@ def _explained(
     mine = snap.frame[snap.frame["person_id"].isin(listed)].reset_index(drop=True)
     local = snap.as_of.astimezone(ZoneInfo(config.zone))
     sentence = partial(service.catalogue.sentence, cut_share=(local.hour + local.minute / 60) / 24)
-    contributions = family_contributions(bundle, mine)
-    words = reasons(bundle, mine, sentence, contributions)[["person_id", *WORDS]]
-    frame = ranked.merge(words, on="person_id", how="left").merge(snap.details, on="person_id", how="left")
     left = listing.gone(ranked, previous)
     people = listed, left["person_id"].unique()
-    today = pulls(bundle, mine, sentence, contributions)
-    found = beside(service.history, config, service.catalogue, bundle, snap.as_of, people, today, sentence, over)
+    with ThreadPoolExecutor(1) as apart:  # today's reasons, while the mornings before are worked out
+        said = apart.submit(_said, bundle, mine, sentence)
+        found = beside(service.history, config, service.catalogue, bundle, snap.as_of, people, said, sentence, over)
+    words, _ = said.result()
+    frame = ranked.merge(words, on="person_id", how="left").merge(snap.details, on="person_id", how="left")
     told = listing.told(frame.assign(**frame[WORDS].fillna("")), found, config.lists, snap.as_of, config.zone)
     off = listing.leaving(ranked, left, found, config.lists)
     teams = found.happened["team_id"]
     happened = found.happened.assign(team=teams.map(config.lists.team_names).fillna(teams))
     return Ranking(snap, told, {"happened": happened, "pulled": found.pulled, "leaving": off})
+
+
+def _said(bundle: Bundle, frame: pd.DataFrame, sentence: Sentence) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """person_id and `WORDS`, and the `pulls`, of the people in `frame`."""
+    contributions = family_contributions(bundle, frame)
+    words = reasons(bundle, frame, sentence, contributions)[["person_id", *WORDS]]
+    return words, pulls(bundle, frame, sentence, contributions)
 
 
 def _teams(ranked: pd.DataFrame, snap: Snapshot, config: ServiceConfig) -> pd.DataFrame:

@@ -1,10 +1,14 @@
 """Delta Lake tables on a local disk: the only module that imports deltalake."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import reduce
+from operator import and_
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from deltalake import ColumnProperties, DeltaTable, WriterProperties, write_deltalake
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
@@ -74,6 +78,29 @@ class Table:
                 "delta.dataSkippingStatsColumns": ",".join(asked),
             },
         )
+
+    def rewrite(
+        self,
+        partitions: Sequence[str],
+        crowded: Sequence[tuple[int, ...]],
+        names: Sequence[str],
+        ordered: Callable[[pa.Table], pa.Table],
+        asked: Sequence[str],
+    ) -> None:
+        """Each of some partitions, by its values, as one file: the next is read and `ordered` while one is written."""
+        dataset = opened(Path(self.path))
+
+        def read(values: tuple[int, ...]) -> pa.Table:
+            inside = reduce(and_, (pc.field(name) == value for name, value in zip(partitions, values, strict=True)))
+            return ordered(dataset.to_table(columns=list(names), filter=inside))
+
+        with ThreadPoolExecutor(1) as apart:
+            coming = (apart.submit(read, values) for values in crowded)
+            ahead = next(coming)
+            for values in crowded:
+                rows, ahead = ahead.result(), next(coming, ahead)
+                place = " and ".join(f"{name} = {value}" for name, value in zip(partitions, values, strict=True))
+                self.write(rows, partitions, asked, place)
 
     def file_counts(self, partitions: Sequence[str] = ()) -> dict[tuple[Any, ...], int]:
         """How many files each partition has, by its values; a table without partitions is one, ()."""

@@ -5,11 +5,12 @@ Never over a cluster: these files name people.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache, partial
 
-from pipelines.config import RunConfig
-from pipelines.forms import forms
-from pipelines.mapping import map_buckets, opened
+from pipelines.forms import FILES, forms
+from pipelines.mapping import by_processes, map_buckets, started
 from pipelines.pages import Person, Stamp, Team, csv_text, list_page
 from pipelines.pages.persons import ToldBeside, person_pages
 from pipelines.withheld import PAGE_NAME
@@ -30,12 +31,31 @@ class FolderOf:
     other_forms: tuple[str, ...]
 
 
+def expect(listed: int, workers: int) -> None:
+    """Start the processes of a day on which about so many people will be listed, so that they are ready in time."""
+    if _worth_while(listed, workers):
+        for _ in range(workers):
+            _processes(workers).submit(forms, tuple(FILES))
+
+
 def folders(wanted: Sequence[FolderOf], workers: int) -> list[dict[str, bytes]]:
     """The files of each team's folder by their paths in it, made by so many processes where that is worth while."""
-    if workers == 1 or sum(len(one.listed) for one in wanted) < SHARED_FROM:
+    if not _worth_while(sum(len(one.listed) for one in wanted), workers):
         return [files_of(one) for one in wanted]
-    with opened(RunConfig(by="processes", workers=workers)) as over:
-        return map_buckets(over, files_of, wanted)
+    try:
+        return map_buckets(partial(by_processes, _processes(workers)), files_of, wanted)
+    finally:
+        _processes(workers).shutdown()
+        _processes.cache_clear()
+
+
+def _worth_while(listed: int, workers: int) -> bool:
+    return workers > 1 and listed >= SHARED_FROM
+
+
+@lru_cache(maxsize=1)
+def _processes(workers: int) -> ProcessPoolExecutor:
+    return started(workers)
 
 
 def files_of(wanted: FolderOf) -> dict[str, bytes]:

@@ -6,6 +6,7 @@ failed call was given.
 """
 
 import logging
+import os
 import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,9 +17,10 @@ from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from hashlib import sha256
 from importlib.metadata import version
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from platform import python_version_tuple
+from threading import Thread
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -64,13 +66,31 @@ def opened(run: RunConfig) -> Iterator[Mapper]:
         with ThreadPoolExecutor(run.workers) as threads:
             yield partial(by_pool, threads)
     elif run.by == "processes":
-        with ProcessPoolExecutor(run.workers, mp_context=get_context("spawn")) as processes:
+        with started(run.workers) as processes:
             yield partial(by_processes, processes)
     else:
         from distributed import Client  # half a second to import: only those who have a cluster wait for it
 
         with on_cluster(run, Client, attempt) as mapper:
             yield mapper
+
+
+def started(workers: int) -> ProcessPoolExecutor:
+    """So many processes of this machine, which end with this one however it ends."""
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """A pool's process waits for work on a pipe that it holds open itself: it would wait for ever for a run that was
+    killed."""
+
+    def wait() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
 
 
 def by_pool(pool: Executor, work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result]]:

@@ -33,7 +33,7 @@ from pipelines.pages.people import CHANGES
 from pipelines.pages.persons import ToldBeside, told_beside
 from pipelines.withheld import MANIFEST, PAGE_NAME, Withheld, held_back, marked, notes_of
 
-__all__ = ["LATEST", "MANIFEST", "PublishError", "Published", "Stamp", "hold", "publish", "stands"]
+__all__ = ["LATEST", "MANIFEST", "PublishError", "Published", "Stamp", "hold", "last_listed", "publish", "stands"]
 
 LATEST = "latest"
 VERSIONS = ".versions"
@@ -109,6 +109,12 @@ def publish(
                 _switch(day, Path(VERSIONS, version.name))
         _point_latest(folder, stamp.date)
     return Published(day, changed, len(lists), listed, digest)
+
+
+def last_listed(folder: Path) -> int:
+    """How many places the newest lists have; 0 where there are none."""
+    manifest = folder / LATEST / MANIFEST
+    return int(json.loads(manifest.read_bytes())["listed"]) if manifest.is_file() else 0
 
 
 def stands(folder: Path, day: str) -> bool:
@@ -204,9 +210,10 @@ def _lists(
 ) -> dict[Team, tuple[Person, ...]]:
     views = team_views(teams)
     names = {team.team_id: team.name for team in views}
-    by_team = dict(tuple(ranked.groupby("team_id", sort=False)))
-    none = ranked.iloc[:0]
-    return {team: people(by_team.get(team.team_id, none), identities, names, stamp) for team in views}
+    listed = ranked[ranked["listed"].astype(bool)]
+    by_team, none = dict(tuple(listed.groupby("team_id", sort=False))), listed.iloc[:0]
+    who = identities[identities["person_id"].isin(listed["person_id"])]
+    return {team: people(by_team.get(team.team_id, none), who, names, stamp) for team in views}
 
 
 def _files(

@@ -16,10 +16,10 @@ from typing import Any
 import pandas as pd
 
 from features.errors import MinusNineError, StorageError, place_of
-from pipelines import commissioning, listing, runs
+from pipelines import commissioning, folders, listing, runs
 from pipelines.daily import WORDS, Scored, local_day
 from pipelines.gates.outcome import Outcome, of_plain
-from pipelines.publish import MANIFEST, Published, Stamp, stands
+from pipelines.publish import MANIFEST, Published, Stamp, last_listed, stands
 from pipelines.publish import publish as write_lists
 from pipelines.runs import RUN, Run
 from pipelines.service import Service
@@ -36,6 +36,11 @@ class Day:
     notes: tuple[str, ...]
     version: int
     gates: tuple[Outcome, ...] = ()
+
+
+def expect(service: Service) -> None:
+    """Get ready to publish as many places as the newest lists have."""
+    folders.expect(last_listed(service.workspace.lists), service.config.run.workers)
 
 
 def publish(

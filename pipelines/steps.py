@@ -221,6 +221,7 @@ def daily(
 def _made(service: Service, as_of: datetime, now: datetime, tell: Tell, replacing: bool, doing: Doing) -> Day:
     config = service.config
     seconds: dict[str, float] = {}
+    releasing.expect(service)
     with _timed(seconds, "ingesting"):
         doing.take_up(config, now, tell)
     with _timed(seconds, "scoring"):

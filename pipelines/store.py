@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import reduce
+from functools import partial, reduce
 from operator import and_
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ LEDGER = pa.schema(
 FILES_BEFORE_COMPACTION = 16
 FILES_OF_THE_PAST = 4
 """So many files a bucket's period (or the ledger) may have before they become one, and one that is over."""
-PARTITIONS = ("bucket", "period")
+PARTITIONS, ASKED = ("bucket", "period"), ("person_id", "known_from")
 SPOKEN = "spoken"
 """row_id, batch: the rows of which a batch said what the history held already."""
 
@@ -244,9 +244,9 @@ class History:
         self._remember(current, rows, number)
         return int(rows.num_rows), int(fresh.num_rows - current.num_rows), int(gone.num_rows)
 
-    def _write(self, name: str, rows: pa.Table, in_place_of: str | None = None) -> None:
-        partitions, asked = (PARTITIONS, ("person_id", "known_from")) if name in TABLES else ((), ("batch",))
-        self._tables[name].write(rows, partitions, asked, in_place_of)
+    def _write(self, name: str, rows: pa.Table) -> None:
+        partitions, asked = (PARTITIONS, ASKED) if name in TABLES else ((), ("batch",))
+        self._tables[name].write(rows, partitions, asked)
 
     def _outdated(self, held: pa.Table, batch: Batch) -> pa.Array:
         """Rows of which batches of the same source that tell of a later time have spoken, in new words or the same."""
@@ -317,8 +317,9 @@ class History:
         visible = self._visible()
         for name in self._made():
             crowded = sorted(self._crowded(name, now)) if name in TABLES else []
-            for bucket, period in crowded:
-                self._sort_partition(TABLES[name], bucket, period)
+            if crowded:
+                names, ordered = stored_schema(TABLES[name]).names, partial(in_stored_order, TABLES[name])
+                self._tables[name].rewrite(PARTITIONS, crowded, names, ordered, ASKED)
             many = name not in TABLES and self._in_many_files(name)
             if many:
                 self._tables[name].compact()
@@ -332,11 +333,6 @@ class History:
 
     def _in_many_files(self, name: str) -> bool:
         return any(files > FILES_BEFORE_COMPACTION for files in self._tables[name].file_counts().values())
-
-    def _sort_partition(self, table: Table, bucket: int, period: int) -> None:
-        inside = (pc.field("bucket") == bucket) & (pc.field("period") == period)
-        found = delta.opened(self._path(table.name)).to_table(columns=stored_schema(table).names, filter=inside)
-        self._write(table.name, in_stored_order(table, found), f"bucket = {bucket} and period = {period}")
 
     def _made(self) -> list[str]:
         return [name for name in (*TABLES, SPOKEN) if self._tables[name].exists()]
