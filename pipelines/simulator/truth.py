@@ -11,7 +11,6 @@ from threadpoolctl import threadpool_limits
 from pipelines.simulator import course as c
 from pipelines.simulator.calendar import NONE
 from pipelines.simulator.chance import Floats, Ints
-from pipelines.simulator.columns import take
 from pipelines.simulator.config import HORIZON_DAYS
 from pipelines.simulator.filter import Cut, beliefs
 from pipelines.simulator.hospital import METHODS
@@ -53,12 +52,12 @@ def days_table(records: Records) -> pa.Table:
 
 def _of_cut(records: Records, cut: Cut) -> pa.Table:
     world, config = records.world, records.world.config
-    traits = take(traits_of(config, world.course, records.people), cut.person)
     days = [world.day(number) for number in range(cut.number, cut.number + HORIZON_DAYS)]
     helped = np.stack([spared(world, cut.helped, day.number) for day in days], axis=1)
     nobody = np.ones_like(helped)
-    risk = c.risk(world.course, traits, days, helped)
-    untreated = c.risk(world.course, traits, days, nobody) if (helped < 1).any() else risk
+    risk = c.risk(world.course, cut.told, days, helped)
+    untreated = c.risk(world.course, cut.told, days, nobody) if (helped < 1).any() else risk
+    recorded = c.risk(world.course, cut.inferred, days, helped)
     at = (np.arange(len(cut.person)), cut.state)
     team = world.changes.team_on(records.people.team[cut.person], cut.number)
     return pa.table(
@@ -67,10 +66,11 @@ def _of_cut(records: Records, cut: Cut) -> pa.Table:
             "date": pa.array([config.date_of(cut.number)]).take(pa.array(np.zeros(len(cut.person), dtype=np.int64))),
             "team_id": pa.array(world.teams.names).take(pa.array(team)),
             "state": pa.array(world.course.names).take(pa.array(cut.state)),
-            "hazard": c.emergency(world.course, traits, days[0])[at] * helped[:, 0],
+            "hazard": c.emergency(world.course, cut.told, days[0])[at] * helped[:, 0],
             "p9": risk[at],
             "p9_filter": (cut.all_records * risk).sum(axis=1),
             "p9_in_time": (cut.in_time * risk).sum(axis=1),
+            "p9_recorded": (cut.recorded * recorded).sum(axis=1),
             "p9_untreated": untreated[at],
         }
     )
