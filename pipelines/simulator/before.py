@@ -1,5 +1,5 @@
-"""What the time before a filter begins to watch tells of lasting traits, when nobody followed anyone's state: people are
-taken to have been in each state as often as people on a caseload usually are."""
+"""What the time before a filter begins to watch tells of lasting traits. Nobody followed anyone's state then, so people
+are taken to have been in each as often as people on a caseload usually are."""
 
 import numpy as np
 from scipy.special import softmax
@@ -24,7 +24,7 @@ YEAR = 365
 def inferred_before(records: Records, gauges: Gauges, number: int) -> Inferred:
     """By what was recorded of the days before `number`, all of it written up."""
     world, people = records.world, records.people
-    referral = at_referral(world, people)
+    referral = at_referral(world, people, records.frailty_score)
     shares = usual_shares(world, people, referral, number)
     inferred = at_first(world, people, referral, shares)
     if number > 0:
@@ -43,12 +43,12 @@ def usual_shares(world: World, people: People, referral: Floats, number: int) ->
     stays_on = (1 - course.discharge) * (1 - world.config.course.moves_away)
     belief, total = new[None], np.zeros(len(course))
     for day in map(world.day, range(number - 2 * YEAR, number)):
-        belief = c.predict(course, belief, mean, day)
+        belief = c.predict(course, belief, c.onset(mean, day))
         admitted = belief * c.emergency(course, mean, day)
         belief = (belief - admitted - belief * c.death(course, mean)) * stays_on + admitted @ home(course)
         belief = belief + (1 - belief.sum()) * new
         total += belief[0] * (day.number >= number - YEAR)
-    return total / total.sum()
+    return np.asarray(total / total.sum())
 
 
 def _readings(records: Records, inferred: Inferred, gauges: Gauges, shares: Floats, number: int) -> None:
@@ -65,8 +65,9 @@ def _readings(records: Records, inferred: Inferred, gauges: Gauges, shares: Floa
     alone = np.full((len(single), len(READINGS)), np.nan)
     alone[np.arange(len(single)), rank[single]] = records.activities.value[single]
     for row, value in ((rows, sets), (records.activities.contact[single], alone)):
+        order = np.argsort(contacts.person[row], kind="stable")
         which = (contacts.kind[row] == v.UNSCHEDULED).astype(np.int64)
-        gauges.learn(inferred.usual, contacts.person[row], value, belief[which])
+        gauges.learn(inferred.usual, contacts.person[row][order], value[order], belief[which[order]])
 
 
 def _time_at_home(records: Records, inferred: Inferred, shares: Floats, number: int) -> None:
@@ -109,4 +110,4 @@ def _found(records: Records, inferred: Inferred, shares: Floats, number: int) ->
     inferred.wound[whose[found.kind == a.WOUND]] = SURE
     scored = found.kind == a.FRAILTY
     level = np.searchsorted(a.FRAILTY_SCORES, found.value[scored])
-    np.subtract.at(inferred.frailty, whose[scored], SURE * (LEVELS != level[:, None]))
+    np.subtract.at(inferred.frailty, whose[scored], SURE * (level[:, None] != LEVELS))

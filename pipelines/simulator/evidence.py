@@ -34,48 +34,50 @@ class Lasting:
 class Told:
     """What one day tells, by row of `noted` and by state.
 
-    kept: that nothing happened, no attendance is known and the person stayed on the caseload. seen: all that the team
-    saw, or did not see, up to a factor. busy: that there was something for the team to write. attended: the odds of an
-    attendance, in which `kept` leaves the chance of none.
+    begins: the chance that each illness begins. kept: that nothing happened, the person went to no emergency department
+    and stayed on the caseload; `attends`: the odds of having gone. seen: all that the team saw, or did not see, up to a
+    factor, by row written. busy: the chance that there was something for the team to write. prompt: the share of
+    attendances known at once.
     """
 
     noted: Noted
     traits: Traits
+    begins: Floats
     kept: Floats
+    attends: Floats
     seen: Floats
     busy: Floats
-    attended: Floats
     prompt: float
-    """Share of attendances known at once."""
 
     def likelihood(self, age: int) -> Floats:
         """Of what is known of the day `age` days after its end."""
         noted = self.noted
-        known = noted.wait <= age
-        share = self.prompt if age == 0 else 1.0
-        told = self.kept * (1 - self.attended * share)
-        heard = np.flatnonzero(noted.went & (noted.told <= age))
-        told[heard] = self.kept[heard] * self.attended[heard]
-        told[known] *= self.seen[known]
-        silent = np.flatnonzero(~known & ~noted.due)
-        within = noted.within[silent, min(age, noted.within.shape[1] - 1), None]
-        told[silent] *= 1 - within * self.busy[silent]
+        late = (noted.wait > age) & ~noted.due
+        within = np.where(late, noted.within[:, min(age, noted.within.shape[1] - 1)], 0.0)
+        told = (1 - within[:, None] * self.busy) * self.kept
+        heard = noted.went & (noted.told <= age)
+        if age == 0:
+            told *= 1 + self.attends * (~heard * (1 - self.prompt))[:, None]
+        told[heard] *= self.attends[heard]
+        known = noted.wait[noted.written] <= age
+        told[noted.written[known]] *= self.seen[known]
         return np.asarray(told)
 
 
-def told_of(world: World, noted: Noted, lasting: Lasting, plain: Floats) -> Told:
-    """What the day tells of people with these traits, but for their readings. plain: `plain_evidence` of the day."""
-    quiet, seen = _presences(world, noted, lasting)
-    seen += plain
-    _add_wounds(world, noted, lasting.wound, seen)
-    stays_on = (1 - world.course.discharge) * (1 - world.config.course.moves_away)
+def told_of(world: World, noted: Noted, lasting: Lasting, seen: Floats) -> Told:
+    """What the day tells of people with these traits. seen: log chance, by row written, of what else the team saw."""
+    course, traits = world.course, lasting.traits
+    busy, presence = _presences(world, noted, lasting)
+    stays_on = (1 - course.discharge) * (1 - world.config.course.moves_away)
+    attended = rates.attends(world, lasting.frailty[:, None], EVERY)
     return Told(
         noted=noted,
-        traits=lasting.traits,
-        kept=c.survival(world.course, lasting.traits, noted.day, noted.spared) * stays_on,
-        seen=relative(seen),
-        busy=1 - quiet,
-        attended=rates.attends(world, lasting.frailty[:, None], EVERY),
+        traits=traits,
+        begins=c.onset(traits, noted.day),
+        kept=c.survival(course, traits, noted.day, noted.spared) * stays_on * (1 - attended),
+        attends=attended / (1 - attended),
+        seen=relative(seen + presence + _wounds(world, noted, lasting.wound)),
+        busy=busy,
         prompt=world.config.delays.attendance_next_day,
     )
 
@@ -86,37 +88,36 @@ def relative(logs: Floats) -> Floats:
 
 
 def _presences(world: World, noted: Noted, lasting: Lasting) -> tuple[Floats, Floats]:
-    """Chance, by row and state, that there is nothing to write on the day when no visit is due; and the log chance that
-    just these calls, unscheduled visits, onward referrals and recognitions come about."""
+    """Chance, by row and state, that there is something to write when no visit is due; and log chance, by row written
+    and state, that just these calls, unscheduled visits, onward referrals and recognitions come about."""
     eager = rates.eagerness(world, lasting.eagerness, noted.day.number)[:, None]
-    team = noted.team[:, None]
-    recognised = rates.recognised(world, EVERY) * noted.open_to[:, None]
-    chances = (
-        (rates.calls(world, eager, team, EVERY), noted.called),
-        (rates.unscheduled(world, eager, team, EVERY), noted.asked),
-        (np.broadcast_to(rates.onward(world, EVERY), recognised.shape), noted.onward),
-        (recognised, noted.recognised),
-    )
-    quiet = np.full(recognised.shape, 1 - world.config.contacts.notes)
-    seen = np.zeros(recognised.shape)
-    for chance, happened in chances:
-        quiet = quiet * (1 - chance)
-        seen += np.log(np.maximum(np.where(happened[:, None], chance, 1 - chance), LEAST_CHANCE))
-    return quiet, seen
+    calls = rates.calls(world, eager, noted.team[:, None], EVERY)
+    asked = rates.unscheduled(world, eager, noted.team[:, None], EVERY)
+    onward = np.log1p(-rates.onward(world, EVERY))
+    recognised = noted.open_to[:, None] * np.log1p(-rates.recognised(world, EVERY))
+    nothing = onward + recognised - calls - asked
+    seen = nothing[noted.written]
+    for happened, rate in ((noted.called, calls), (noted.asked, asked)):
+        rows = np.flatnonzero(happened)
+        seen[noted.slot[rows]] += rate[rows] + np.log(rates.at_least_one(rate[rows]))
+    for happened, chance in ((noted.onward, rates.onward), (noted.recognised, rates.recognised)):
+        seen[noted.slot[happened]] += np.log(chance(world, EVERY)) - np.log1p(-chance(world, EVERY))
+    return 1 - (1 - world.config.contacts.notes) * np.exp(nothing), seen
 
 
-def _add_wounds(world: World, noted: Noted, wound: Floats, seen: Floats) -> None:
-    """Add the log chance that each visit finds a wound worse or does not, to the rows of `seen`."""
-    rows = noted.visited[noted.contacts.seen]
-    worse = a.wound_chance(world)
-    np.add.at(seen, rows, np.log1p(-wound[rows, None] * worse))
+def _wounds(world: World, noted: Noted, wound: Floats) -> Floats:
+    """Log chance, by row written and state, that each visit finds a wound worse or does not."""
+    total = np.zeros((len(noted.written), len(world.course)))
+    rows, worse = noted.visited[noted.contacts.seen], a.wound_chance(world)
+    np.add.at(total, noted.slot[rows], np.log1p(-wound[rows, None] * worse))
     found = wound[noted.worse, None] * worse
-    np.add.at(seen, noted.worse, np.log(np.maximum(found, LEAST_CHANCE)) - np.log1p(-found))
+    np.add.at(total, noted.slot[noted.worse], np.log(np.maximum(found, LEAST_CHANCE)) - np.log1p(-found))
+    return total
 
 
 def plain_evidence(world: World, noted: Noted) -> Floats:
-    """Log chance, by row and state, of what depends on nobody's lasting traits: planned visits' outcomes, contacts'
-    durations, new confusion."""
+    """Log chance, by row written and state, of what depends on nobody's lasting traits: the outcomes of planned visits,
+    how long contacts took, new confusion."""
     contacts = noted.contacts
     total = np.zeros((len(contacts), len(world.course)))
     visits = np.flatnonzero(contacts.kind == v.VISIT)
@@ -129,9 +130,9 @@ def plain_evidence(world: World, noted: Noted) -> Floats:
     total[timed] += np.log(np.maximum(above - below, LEAST_CHANCE))
     measured = np.flatnonzero(contacts.signs >= 0)
     total[measured] += world.vital_signs.confusion_evidence(noted.confused)
-    by_row = np.zeros((len(noted.person), len(world.course)))
-    np.add.at(by_row, noted.visited, total)
-    return by_row
+    written = np.zeros((len(noted.written), len(world.course)))
+    np.add.at(written, noted.slot[noted.visited], total)
+    return written
 
 
 def _outcome(world: World, noted: Noted, visits: Ints) -> Floats:
@@ -150,11 +151,11 @@ def _outcome(world: World, noted: Noted, visits: Ints) -> Floats:
 
 
 def readings_evidence(world: World, noted: Noted, usual: Floats) -> Floats:
-    """Log chance, by row and state, of the values read, given the usual ones (a row each, a column a reading)."""
+    """Log chance, by row written and state, of the values read. usual: the usual ones, by row and reading."""
     readings = noted.readings
-    by_row = np.zeros((len(noted.person), len(world.course)))
+    written = np.zeros((len(noted.written), len(world.course)))
     for rank, gauge in enumerate(make_gauges(world.config, world.course)):
         taken = ~np.isnan(readings.value[:, rank])
         row = readings.row[taken]
-        np.add.at(by_row, row, gauge.evidence(readings.value[taken, rank], usual[row, rank]))
-    return by_row
+        np.add.at(written, noted.slot[row], gauge.evidence(readings.value[taken, rank], usual[row, rank]))
+    return written

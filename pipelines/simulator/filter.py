@@ -26,7 +26,9 @@ from pipelines.simulator.stepping import let_in, step
 @dataclass(frozen=True)
 class Cut:
     """Who is at home and on a caseload at a day's cut, and the chances of each state: given everything observed, given
-    what was written up in time, and the same without being told lasting traits; `inferred` are those the last goes by."""
+    what was written up in time, and given that without being told lasting traits.
+
+    told, inferred: the traits themselves, and what is held of them by who is not told."""
 
     number: int
     person: Ints
@@ -41,8 +43,8 @@ class Cut:
 
 @dataclass(frozen=True)
 class Watch:
-    """`traits`: everybody's. `belief`: what all records say, by place and state. `memory`: what was believed before each
-    of the last days, and what each told."""
+    """The two filters that are told everything lasting. traits: everybody's. belief: what all records say, by place and
+    state. memory: what was believed before each of the last days, and what each told."""
 
     observer: Observer
     traits: Traits
@@ -65,9 +67,8 @@ class Watch:
     def take_in(self, noted: Noted, plain: Floats) -> None:
         """`plain`: what the day tells that depends on nobody's lasting traits."""
         world, people, person = self.observer.world, self.observer.records.people, noted.person
-        lasting = Lasting(
-            take(self.traits, person), people.eagerness[person], people.frailty[person], people.wound[person] * 1.0
-        )
+        frailty, wound = (getattr(people, name)[person].astype(float) for name in ("frailty", "wound"))
+        lasting = Lasting(take(self.traits, person), people.eagerness[person], frailty, wound)
         told = told_of(world, noted, lasting, plain + readings_evidence(world, noted, people.usual[person]))
         self.memory.append((self.belief.copy(), told))
         step(world.course, self.belief, told, world.config.delays.most_days)

@@ -1,14 +1,14 @@
 """Lasting traits as they can be inferred from what is on record: a distribution for each person and trait.
 
-- **Usual readings**: a normal distribution each, by the readings taken, less what illness is believed to have added.
+- **Usual readings** (`usual.py`): a normal distribution each, by the readings taken.
 - **Eagerness**: a gamma distribution of its factor, by the calls and unscheduled visits, against those expected.
-- **Frailty**: chances of the four levels, by what is recorded at the referral, Waterlow scores, exact frailty scores, and
-  the emergency admissions since, against those expected at each level.
+- **Frailty**: chances of the four levels, by what is recorded at the referral, Waterlow scores, frailty scores at
+  visits and the emergency admissions since, against those expected at each level.
 - **A wound**: a chance, by the wound team and by visits that find a wound worse or do not.
 
-Recorded and so taken as known: age, deprivation, diagnoses and their number, care home, the end of life team, where a
-referral came from, earlier admissions, visits at a clinic. Nothing tells of a catheter or of a person's own proneness to
-each illness; these stay at their means.
+Recorded, and so taken as known: age, deprivation, diagnoses and their number, care home, the end of life team, where
+the referral came from, admissions before it, visits at a clinic. Nothing tells of a catheter, and little of a person's
+own proneness to each illness: these stay at their means.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import gammaln, softmax
 
 from pipelines.simulator import vocabulary as v
-from pipelines.simulator.activities import FRAILTY_SCORES, observed_frailty, score_shares
+from pipelines.simulator.activities import FRAILTY_SCORES, score_shares
 from pipelines.simulator.chance import Flags, Floats, Ints
 from pipelines.simulator.columns import take
 from pipelines.simulator.course import Traits
@@ -44,9 +44,9 @@ SURE = 30.0
 class Inferred:
     """By person number; the arrays change as days are taken in. people: only what of them is on record may be read.
 
-    asked, expected: calls and unscheduled visits, and how many there would have been at a factor of 1, both with what is
-    known before any. frailty: log chances of the levels by what does not change any more. admitted: emergency admissions
-    since the referral, `days` at home since. wound: log odds that there is one.
+    asked, expected: calls and unscheduled visits, and how many there would have been at a factor of 1 (the shape and
+    rate of the gamma distribution). frailty: log chances of the levels, by the referral and by scores at visits.
+    admitted: emergency admissions since the referral; days: spent at home since. wound: log odds that there is one.
     """
 
     world: World
@@ -123,7 +123,8 @@ class Leaving:
 
 def leaving_of(world: World, people: People, shares: Floats, wound: Floats) -> Leaving:
     """shares: of the states that people are usually in."""
-    course, rates = world.course, {"emergency": [], "death": []}
+    course = world.course
+    rates: dict[str, list[Floats]] = {"emergency": [], "death": []}
     begin = float(shares @ course.susceptible)
     for level in np.eye(len(LEVELS)):
         every = np.tile(level, (len(people), 1))
@@ -143,12 +144,12 @@ def episodes(world: World, hazard: Floats) -> Floats:
     return np.asarray(np.linalg.solve(np.eye(len(course)) - stays, hazard))
 
 
-def at_referral(world: World, people: People) -> Floats:
-    """Log chances of the levels of frailty (a column each) by what is on record at the referral."""
+def at_referral(world: World, people: People, score: Floats) -> Floats:
+    """Log chances of the levels of frailty (a column each) by what is on record at the referral. score: found then, not a
+    number where nobody asked."""
     terms = world.config.people
     age = np.floor(people.age)
     shares = frailty_shares(terms.frailty, age, people.dying)
-    score = observed_frailty(world, people)
     asked = ~np.isnan(score)
     shares[asked] *= score_shares()[:, np.searchsorted(FRAILTY_SCORES, score[asked])].T
     homes = np.array(terms.care_home)

@@ -28,8 +28,8 @@ SINGLE = {a.PAIN: "pain", a.WEIGHT: "weight", a.WEIGHED: "weight", a.WATERLOW: "
 
 @dataclass(frozen=True)
 class Readings:
-    """Readings that were taken together. row: whose; value: a column for each of `READINGS`, not a number where there
-    was none."""
+    """Readings that were taken together. row: whose, in order; value: a column for each of `READINGS`, not a number
+    where there was none."""
 
     row: Ints
     value: Floats
@@ -47,8 +47,9 @@ class Noted:
     nobody knows yet that the person is dying. visits: contacts of people who were there, `visited` their rows;
     confused: of those with vital signs, whether there was new confusion. worse:
     the row of each wound found worse. scored, level: the row of each frailty score taken at a visit, and what it says.
-    due: a visit was planned. wait: days until what there was is written up, NOT_WRITTEN for nothing. within: the chance
-    that a write-up takes 0, 1, ... days. went: to an emergency department; told: days until that is known.
+    due: a visit was planned. written: the rows of whom there was something to write, `slot` their places in it (-1 for
+    the others), `wait` days until it is written up (NOT_WRITTEN for nothing). within: the chance that a write-up takes
+    0, 1, ... days. went: to an emergency department; told: days until that is known.
     """
 
     day: Day
@@ -70,6 +71,8 @@ class Noted:
     scored: Ints
     level: Ints
     due: Flags
+    written: Ints
+    slot: Ints
     wait: Ints
     within: Floats
     went: Flags
@@ -130,6 +133,8 @@ def noted_on(observer: Observer, number: int, place: Ints, person: Ints, helped:
         scored=scored,
         level=level,
         due=_among(len(person), rows[contacts.kind == v.VISIT]),
+        written=np.flatnonzero(written),
+        slot=np.where(written, np.cumsum(written) - 1, -1),
         wait=np.where(written, days_to_write(world, people, person, today), NOT_WRITTEN),
         within=world.write_up.within[team, int(world.rests(number + 1))],
         went=_mark(journal.attendances, number, row_of),
@@ -197,7 +202,9 @@ def _readings(observer: Observer, contacts: Contacts, rows: Ints, taken: a.Activ
     single = np.flatnonzero(rank >= 0)
     alone = np.full((len(single), len(READINGS)), np.nan)
     alone[np.arange(len(single)), rank[single]] = taken.value[single]
-    return Readings(np.concatenate([rows[measured], row[single]]), np.concatenate([sets, alone]))
+    whose = np.concatenate([rows[measured], row[single]])
+    order = np.argsort(whose, kind="stable")
+    return Readings(whose[order], np.concatenate([sets, alone])[order])
 
 
 def _confused(observer: Observer, contacts: Contacts) -> Flags:

@@ -150,7 +150,8 @@ def frailty_shares(shares: list[float], age: Floats, dying: Flags) -> Floats:
     higher, lower = np.roll(drawn, 1) * [0, 1, 1, 1], np.roll(drawn, -1) * [1, 1, 1, 0]
     higher[-1] += drawn[-1]
     lower[0] += drawn[0]
-    return np.multiply.outer(1 - up - down, drawn) + np.multiply.outer(up, higher) + np.multiply.outer(down, lower)
+    parts = ((1 - up - down, drawn), (up, higher), (down, lower))
+    return np.asarray(sum(np.multiply.outer(share, levels) for share, levels in parts))
 
 
 def _second_team(own: Facts, teams: Teams, wound: Flags, others: Ints) -> Ints:

@@ -1,10 +1,12 @@
 """The filter of the records: what could be known of each person's state from what was written up in time, by one who is
 told no lasting trait that no record holds, and infers it instead (`inferred.py`).
 
-It takes each person's state and traits for independent given the records, which they nearly are: so it is not exact.
-Where it simplifies, it knows a little less than could be known: usual readings are learned from all that is written up;
-the other traits from the days that are surely written up, two weeks ago and before. Like the other filters it is told the
-world's formulas, the teams' ways, and who was at home.
+It takes state and traits for independent of each other given the records, and each trait for independent of the
+others: so it is an approximation, not an exact bound. Where it simplifies, it knows a little less than could be known,
+never more. Usual readings are learned from all that was written up in time, the other traits only from days that are
+surely written up (the two weeks before a cut are left out), and of the time before it watches it takes averages. Like
+the other filters it is told the world's formulas, the teams' ways and who was at home, and reads what faults spoilt as
+it should have been.
 """
 
 from collections import deque
@@ -24,7 +26,7 @@ from pipelines.simulator.noted import Noted, Observer
 from pipelines.simulator.people import LEVELS
 from pipelines.simulator.places import World
 from pipelines.simulator.stepping import let_in, step
-from pipelines.simulator.usual import Gauges, Usual, gauges_of
+from pipelines.simulator.usual import Gauges, Usual, firsts, gauges_of
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,9 @@ class RecordsWatch:
         known = noted.known(readings.row, age)
         row, value = readings.row[known], readings.value[known]
         mean, variance = usual.now(noted.person[row], levels[row])
-        rows, which = np.unique(row, return_inverse=True)
-        logs = np.zeros((len(rows), len(self.observer.world.course)))
-        np.add.at(logs, which, self.gauges.evidence(value, mean, variance))
-        believed = step(self.observer.world.course, belief, told, age, (rows, relative(logs)))
+        first = firsts(row)
+        logs = np.add.reduceat(self.gauges.evidence(value, mean, variance), first, axis=0)
+        believed = step(self.observer.world.course, belief, told, age, (row[first], relative(logs)))
         self.gauges.learn(usual, noted.person[row], value, believed[row])
         return believed
 
@@ -97,7 +98,7 @@ def learn(world: World, inferred: Inferred, noted: Noted, believed: Floats) -> N
         expected = terms * rest * own[noted.team] * (believed @ world.course.signs[sign])
         inferred.asked[person] += happened
         inferred.expected[person] += stayed * expected * (1 - happened / 2)
-    inferred.frailty[person[noted.scored]] -= SURE * (LEVELS != noted.level[:, None])
+    inferred.frailty[person[noted.scored]] -= SURE * (noted.level[:, None] != LEVELS)
     rows = noted.visited[noted.contacts.seen]
     np.add.at(inferred.wound, person[rows], np.log1p(-believed[rows] @ a.wound_chance(world)))
     inferred.wound[person[noted.worse]] = SURE

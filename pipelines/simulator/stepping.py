@@ -30,7 +30,7 @@ def step(course: Course, belief: Floats, told: Told, age: int, also: tuple[Ints,
     likely = told.likelihood(age)
     if also is not None:
         likely[also[0]] *= also[1]
-    moved = c.predict(course, belief[noted.place], told.traits, noted.day)
+    moved = c.predict(course, belief[noted.place], told.begins)
     admitted, planned = np.flatnonzero(noted.happened == c.EMERGENCY), np.flatnonzero(noted.happened == c.ELECTIVE)
     likely[planned] = 1
     likely[admitted] = c.emergency(course, take(told.traits, admitted), noted.day)

@@ -1,5 +1,5 @@
-"""Usual readings as they can be inferred: a normal distribution for each person and reading, by the readings taken, less
-what illness is believed to have added."""
+"""Usual readings as they can be inferred: a normal distribution for each person and reading, by the readings taken,
+less what illness is believed to have added."""
 
 from dataclasses import dataclass
 
@@ -26,10 +26,13 @@ class Usual:
         return Usual(self.mean, self.variance, self.precision.copy(), self.weighted.copy())
 
     def learn(self, person: Ints, value: Floats, variance: Floats) -> None:
-        """Readings of people (a row each; not a number where there is none), free of illness but for chance."""
-        taken = ~np.isnan(value)
-        np.add.at(self.precision, person, np.where(taken, 1 / variance, 0.0))
-        np.add.at(self.weighted, person, np.where(taken, value / variance, 0.0))
+        """Readings of people (a row each; not a number where there is none), free of illness but for chance. Those of
+        one person stand together."""
+        precision = np.where(np.isnan(value), 0.0, 1 / variance)
+        first = firsts(person)
+        who = person[first]
+        self.precision[who] += np.add.reduceat(precision, first, axis=0)
+        self.weighted[who] += np.add.reduceat(np.where(np.isnan(value), 0.0, value) * precision, first, axis=0)
 
     def now(self, person: Ints, frailty: Floats) -> tuple[Floats, Floats]:
         """Means and variances of people whose frailty has these chances (a column a level)."""
@@ -78,3 +81,8 @@ def gauges_of(world: World) -> Gauges:
     terms = [world.config.readings[name] for name in READINGS]
     noise = np.array([one.noise**2 + one.step**2 / 12 for one in terms])
     return Gauges(np.stack([world.course.signs[name] for name in READINGS], axis=1), noise)
+
+
+def firsts(sorted_rows: Ints) -> Ints:
+    """Where each run of equal numbers begins."""
+    return np.flatnonzero(np.diff(sorted_rows, prepend=-1))
