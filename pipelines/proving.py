@@ -120,16 +120,20 @@ def with_truth(data: Dataset, true: pd.DataFrame) -> Dataset:
 
 
 def held(bundle: Bundle, data: Dataset, true: pd.DataFrame, service: Service) -> tuple[Evaluation, tuple[Line, ...]]:
-    """The bundle's evaluation beside the bounds, and every floor and the ceiling. The floors are held against what was
-    on record; where an older truth does not tell of it, against the filter that is told people's traits as well."""
+    """The bundle's evaluation beside the bounds, and every floor and the ceiling."""
     frame, labels = judged_rows(data)
     beside = frame[list(KEYS)].merge(true, on=list(KEYS), how="left", validate="1:1")
     judged = judge(bundle, data, service, beside)
     usable = (labels["state"] == "usable").to_numpy()
     risk = bundle.score(frame)["risk"]
     truly = against_truth(risk[usable], beside.loc[usable, ORACLE], frame.loc[usable, "person_id"], Resampling())
-    bound = next((name for name in (RECORDED, IN_TIME) if name in beside), None)
-    return judged, proof(judged, truly, CEILING, bound)
+    return judged, proof(judged, truly, CEILING, bound_of(true))
+
+
+def bound_of(true: pd.DataFrame) -> str | None:
+    """What the floors are held against: the filter of the records; where an older truth does not tell of it, the one that
+    is told people's traits as well; None where there is neither."""
+    return next((name for name in (RECORDED, IN_TIME) if name in true), None)
 
 
 def clocks(

@@ -145,11 +145,10 @@ def episodes(world: World, hazard: Floats) -> Floats:
 
 
 def at_referral(world: World, people: People, score: Floats) -> Floats:
-    """Log chances of the levels of frailty (a column each) by what is on record at the referral. score: found then, not a
-    number where nobody asked."""
+    """Log chances of the levels of frailty (a column each) by what is on record at the referral. score: found then, not
+    a number where nobody asked."""
     terms = world.config.people
-    age = np.floor(people.age)
-    shares = frailty_shares(terms.frailty, age, people.dying)
+    shares = frailty_shares(terms.frailty, people.age, people.dying)
     asked = ~np.isnan(score)
     shares[asked] *= score_shares()[:, np.searchsorted(FRAILTY_SCORES, score[asked])].T
     homes = np.array(terms.care_home)
