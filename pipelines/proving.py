@@ -131,8 +131,8 @@ def held(bundle: Bundle, data: Dataset, true: pd.DataFrame, service: Service) ->
 
 
 def bound_of(true: pd.DataFrame) -> str | None:
-    """What the floors are held against: the filter of the records; where an older truth does not tell of it, the one that
-    is told people's traits as well; None where there is neither."""
+    """What the floors are held against: the filter of the records; where an older truth does not tell of it, the one
+    that is told people's traits as well; None where there is neither."""
     return next((name for name in (RECORDED, IN_TIME) if name in true), None)
 
 

@@ -35,8 +35,10 @@ def inferred_before(records: Records, gauges: Gauges, number: int) -> Inferred:
 
 
 def usual_shares(world: World, people: People, referral: Floats, number: int) -> Floats:
-    """How much of the year before a day people of mean traits spend in each state while on a caseload."""
-    course, levels = world.course, softmax(referral, axis=1)
+    """How much of the year before a day someone on a caseload, with the mean traits of those referred by then, spends in
+    each state."""
+    known = np.flatnonzero(people.arrived < number)
+    people, levels, course = take(people, known), softmax(referral[known], axis=1), world.course
     traits = expected_traits(world, people, levels, levels, 1 / (1 + np.exp(-first_wound(world, people))))
     mean = c.Traits(*(getattr(traits, name).mean(axis=0)[None] for name in c.Traits.__dataclass_fields__))
     new = first_shares(world.config, course, people, np.zeros(len(people), dtype=bool)).mean(axis=0)
