@@ -35,8 +35,8 @@ def inferred_before(records: Records, gauges: Gauges, number: int) -> Inferred:
 
 
 def usual_shares(world: World, people: People, referral: Floats, number: int) -> Floats:
-    """How much of the year before a day someone on a caseload, with the mean traits of those referred by then, spends in
-    each state."""
+    """How much of the year before a day someone on a caseload spends in each state, given the mean traits of those
+    referred by then."""
     known = np.flatnonzero(people.arrived < number)
     people, levels, course = take(people, known), softmax(referral[known], axis=1), world.course
     traits = expected_traits(world, people, levels, levels, 1 / (1 + np.exp(-first_wound(world, people))))
