@@ -44,7 +44,8 @@ def against_truth(
 def proof(judged: Evaluation, truth: pd.DataFrame, ceiling: str, bound: str | None) -> tuple[Line, ...]:
     """Every floor and the ceiling for the lead of `judged`. truth: `against_truth`'s answer. ceiling: the comparator
     that knew every record at once, which nobody can beat but by luck or a leak. bound: the one that knew what was
-    recorded in time, to come near to; where there is none, there are no floors, since nobody can reach the ceiling.
+    recorded in time, and no more, to come near to; where there is none, there are no floors, since nobody can reach the
+    ceiling.
 
     A floor fails where the whole interval of the figure lies below it: short of that, the data do not show that it is
     missed. The ceiling is broken where the whole interval of the difference in AUROC or average precision lies above 0.

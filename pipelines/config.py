@@ -34,7 +34,7 @@ from models.tuning import TuneConfig
 from pipelines.gates.config import AlertsConfig, GatesConfig
 
 DATA_VARIABLE = "MINUSNINE_DATA"
-RESERVED = {*MODELS, "champion", "everyone", "oracle", "filter", "filter in time"}
+RESERVED = {*MODELS, "champion", "everyone", "oracle", "filter", "filter in time", "filter of the records"}
 """What models and bounds are called beside the rules."""
 
 

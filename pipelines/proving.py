@@ -33,9 +33,15 @@ from pipelines.store import History
 from pipelines.training import fitted
 
 Tell = Callable[[str], None]
-BOUNDS = {"p9": "oracle", "p9_filter": "filter", "p9_in_time": "filter in time"}
-"""What the truth has of each row: the risk from the true state; from every record at once; from those in time."""
-ORACLE, CEILING, IN_TIME = BOUNDS.values()
+BOUNDS = {
+    "p9": "oracle",
+    "p9_filter": "filter",
+    "p9_in_time": "filter in time",
+    "p9_recorded": "filter of the records",
+}
+"""What the truth has of each row: the risk from the true state; from every record at once and people's lasting traits;
+from those records in time and the traits; from the records in time alone."""
+ORACLE, CEILING, IN_TIME, RECORDED = BOUNDS.values()
 MEASURES = ("auroc", "average_precision", "ppv", "expected_over_observed", "calibration_slope")
 BEGINNING = datetime(1900, 1, 1).astimezone()
 
@@ -121,8 +127,13 @@ def held(bundle: Bundle, data: Dataset, true: pd.DataFrame, service: Service) ->
     usable = (labels["state"] == "usable").to_numpy()
     risk = bundle.score(frame)["risk"]
     truly = against_truth(risk[usable], beside.loc[usable, ORACLE], frame.loc[usable, "person_id"], Resampling())
-    bound = IN_TIME if IN_TIME in beside else None
-    return judged, proof(judged, truly, CEILING, bound)
+    return judged, proof(judged, truly, CEILING, bound_of(true))
+
+
+def bound_of(true: pd.DataFrame) -> str | None:
+    """What the floors are held against: the filter of the records; where an older truth does not tell of it, the one
+    that is told people's traits as well; None where there is neither."""
+    return next((name for name in (RECORDED, IN_TIME) if name in true), None)
 
 
 def clocks(

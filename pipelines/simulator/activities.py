@@ -8,7 +8,7 @@ from pipelines.simulator import vocabulary as v
 from pipelines.simulator.chance import Facts, Flags, Floats, Ints, facts
 from pipelines.simulator.columns import chain, take
 from pipelines.simulator.contacts import Contacts
-from pipelines.simulator.people import READINGS, VITAL, People
+from pipelines.simulator.people import LEVELS, READINGS, VITAL, People
 from pipelines.simulator.places import Journal, World
 from pipelines.simulator.readings import make_gauges, news2
 
@@ -35,6 +35,8 @@ CODED_WEIGHT = 0.3
 
 FRAILTY_SCORES = np.array([3, 5, 6, 7])
 """Clinical Frailty Scale by frailty level."""
+WRONG_SCORE, MISSING_SCORE = 0.3, 0.2
+"""Shares of the scores on referral."""
 
 UNITS = ("/min", "%", "mm[Hg]", "Cel", "{score}", "kg", "g", "[lb_av]", *v.NO_UNITS)
 UNIT_OF = {0: 0, 1: 1, 2: 2, 3: 0, 4: 3, NEWS2: 4, PAIN: 4, WEIGHT: 5}
@@ -60,11 +62,19 @@ class Activities:
 
 
 def observed_frailty(world: World, people: People) -> Floats:
-    """The score on referral: wrong by a level for 30%, missing for 20%."""
+    """The score on referral: wrong by a level for some, missing for others."""
     own = facts(world.config.seed, "frailty", people.soul)
-    wrong = np.where(own.happens("wrong", 0.3), 2 * own.whole("way", 0, 2) - 1, 0)
+    wrong = np.where(own.happens("wrong", WRONG_SCORE), 2 * own.whole("way", 0, 2) - 1, 0)
     score = FRAILTY_SCORES[np.clip(people.frailty + wrong, 0, 3)].astype(np.float64)
-    return np.where(own.happens("missing", 0.2), np.nan, score)
+    return np.where(own.happens("missing", MISSING_SCORE), np.nan, score)
+
+
+def score_shares() -> Floats:
+    """The chance of each score on referral that is not missing (columns), by frailty level (rows)."""
+    shares = (1 - WRONG_SCORE) * np.eye(len(LEVELS))
+    for way in (-1, 1):
+        np.add.at(shares, (LEVELS, np.clip(LEVELS + way, 0, 3)), WRONG_SCORE / 2)
+    return shares
 
 
 def make_activities(world: World, journal: Journal, people: People, contacts: Contacts, day: Ints) -> Activities:

@@ -206,12 +206,12 @@ def _diagnosis_sheet(trust: Trust, name: str, column: str, person: Ints, rank: I
 
 
 def _frailty_on_referral(trust: Trust) -> Sheet:
-    person = np.flatnonzero(~np.isnan(trust.frailty_score))
+    person = np.flatnonzero(~np.isnan(trust.records.frailty_score))
     recorded = trust.records.referrals.recorded[person] + 300
     columns = {
         "ServiceRequestID": _referral_id(trust, person),
         "SNOMED_ID": constant(v.CODES["frailty"], len(person)),
-        "Score": measured(trust.frailty_score[person]),
+        "Score": measured(trust.records.frailty_score[person]),
         "AssessmentCompletion_Date": day_of(trust.records.referrals.received[person]),
         "Recorded_DateTime": stamp(recorded),
     }

@@ -81,6 +81,11 @@ class Course:
         return matrix
 
     @cached_property
+    def open(self) -> Ints:
+        """The states in which an illness can begin."""
+        return np.flatnonzero(self.susceptible)
+
+    @cached_property
     def signs(self) -> dict[str, Floats]:
         return {name: self._sign(name) for name in Signs.model_fields}
 
@@ -218,20 +223,24 @@ def emergency_nights(terms: CourseTerms, chances: Facts) -> Ints:
     return np.where(within_day, 0, chances.geometric("nights", terms.hospital.nights))
 
 
-def predict(course: Course, belief: Floats, traits: Traits, day: Day) -> Floats:
-    """The chances of each state on `day`, given those of the day before."""
-    begins = onset(traits, day)
-    open_to = belief * course.susceptible
-    moved = belief @ course.fixed - open_to * begins.sum(axis=1)[:, None]
-    moved[:, course.first] += open_to.sum(axis=1)[:, None] * begins
+def predict(course: Course, belief: Floats, begins: Floats) -> Floats:
+    """The chances of each state on a day, given those of the day before. begins: `onset` of the day."""
+    moved = belief @ course.fixed
+    total = begins @ np.ones(len(course.illnesses))
+    for state in course.open:
+        moved[:, state] -= belief[:, state] * (course.susceptible[state] * total)
+    moved[:, course.first] += (belief @ course.susceptible)[:, None] * begins
     return np.asarray(moved)
 
 
-def expected(course: Course, value: Floats, traits: Traits, day: Day) -> Floats:
-    """The mean of `value` over the state moved to on `day`, by the state moved from."""
-    begins = onset(traits, day)
-    gained = (begins * value[:, course.first]).sum(axis=1)[:, None] - begins.sum(axis=1)[:, None] * value
-    return np.asarray(value @ course.fixed.T + course.susceptible * gained)
+def expected(course: Course, value: Floats, begins: Floats) -> Floats:
+    """The mean of `value` over the state moved to on a day, by the state moved from. begins: `onset` of the day."""
+    mean = value @ course.fixed.T
+    total = begins @ np.ones(len(course.illnesses))
+    ill = (begins * value[:, course.first]) @ np.ones(len(course.illnesses))
+    for state in course.open:
+        mean[:, state] += course.susceptible[state] * (ill - total * value[:, state])
+    return np.asarray(mean)
 
 
 def survival(course: Course, traits: Traits, day: Day, spared: Floats) -> Floats:
@@ -253,5 +262,5 @@ def risk(course: Course, traits: Traits, days: Sequence[Day], spared: Floats) ->
         nights = enumerate(course.terms.elective_nights)
         later = sum(share * left[-1 - n] for n, share in nights if n < len(left))
         value = hazard + (1 - hazard - dies - planned) * left[-1] + planned * later
-        left.append(expected(course, value, traits, days[rank]))
+        left.append(expected(course, value, onset(traits, days[rank])))
     return left[-1]

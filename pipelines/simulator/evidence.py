@@ -9,209 +9,119 @@ from pipelines.simulator import activities as a
 from pipelines.simulator import course as c
 from pipelines.simulator import rates
 from pipelines.simulator import vocabulary as v
-from pipelines.simulator.chance import Flags, Floats, Ints
-from pipelines.simulator.columns import take
-from pipelines.simulator.contacts import LONGEST, Contacts, minutes_of
-from pipelines.simulator.course import Day, Traits
-from pipelines.simulator.hospital import attendance_wait
-from pipelines.simulator.journal import spared
-from pipelines.simulator.log import Log
-from pipelines.simulator.people import READINGS, traits_of
-from pipelines.simulator.places import END_OF_LIFE, World
+from pipelines.simulator.chance import Floats, Ints
+from pipelines.simulator.contacts import LONGEST, minutes_of
+from pipelines.simulator.course import Traits
+from pipelines.simulator.noted import Noted
+from pipelines.simulator.places import World
 from pipelines.simulator.rates import EVERY
 from pipelines.simulator.readings import LEAST_CHANCE, make_gauges
-from pipelines.simulator.records import Records
-from pipelines.simulator.teams import NEVER, short_of_staff
-from pipelines.simulator.written import days_to_write
+from pipelines.simulator.teams import short_of_staff
 
-NOT_WRITTEN = 1 << 20
-SINGLE = {a.PAIN: "pain", a.WEIGHT: "weight", a.WEIGHED: "weight", a.WATERLOW: "waterlow", a.WOUND: "wound"}
-"""Kinds of activity that are evidence of their own."""
+
+@dataclass(frozen=True)
+class Lasting:
+    """Lasting traits as a filter is told them or infers them, by row. eagerness: log of the factor on calls and
+    unscheduled visits; frailty: the level by which attendances go; wound: the chance that there is one."""
+
+    traits: Traits
+    eagerness: Floats
+    frailty: Floats
+    wound: Floats
 
 
 @dataclass(frozen=True)
 class Told:
-    """What one day tells, by row (someone at home and on a caseload at the day's cut) and state.
+    """What one day tells, by row of `noted` and by state.
 
-    kept: that nothing happened and the person stayed on the caseload. seen: all that the team saw, or did not see, up
-    to a factor. quiet: that there was nothing for the team to write. wait: days until what there was is written up,
-    NOT_WRITTEN for nothing. attended: the chance of an attendance, `went` whether there was one, `told`: days until it
-    is known. onset: of each illness.
+    begins: the chance that each illness begins. kept: that nothing happened, the person went to no emergency department
+    and stayed on the caseload; `attends`: the odds of having gone. seen: all that the team saw, or did not see, up to a
+    factor, by row written. busy: the chance that there was something for the team to write. prompt: the share of
+    attendances known at once.
     """
 
-    day: Day
-    place: Ints
-    person: Ints
+    noted: Noted
     traits: Traits
-    happened: Ints
+    begins: Floats
     kept: Floats
+    attends: Floats
     seen: Floats
-    quiet: Floats
-    due: Flags
-    wait: Ints
-    within: Floats
-    attended: Floats
-    went: Flags
-    told: Ints
+    busy: Floats
+    prompt: float
 
-    def likelihood(self, age: int, prompt: float) -> Floats:
-        """Of what is known of the day `age` days after its end. `prompt`: share of attendances known at once."""
-        known = self.wait <= age
-        within = self.within[:, min(age, self.within.shape[1] - 1), None]
-        unknown = np.where(self.due[:, None], 1.0, self.quiet + (1 - self.quiet) * (1 - within))
-        share = prompt if age == 0 else 1.0
-        arrived = np.where((self.went & (self.told <= age))[:, None], self.attended, 1 - self.attended * share)
-        return np.asarray(self.kept * arrived * np.where(known[:, None], self.seen, unknown))
-
-
-@dataclass(frozen=True)
-class Observer:
-    """Reads the records day by day. `traits` and `dying_known` (the day from which everybody knows) are by person."""
-
-    records: Records
-    traits: Traits
-    dying_known: Ints
-
-    @property
-    def world(self) -> World:
-        return self.records.world
+    def likelihood(self, age: int) -> Floats:
+        """Of what is known of the day `age` days after its end."""
+        noted = self.noted
+        late = (noted.wait > age) & ~noted.due
+        within = np.where(late, noted.within[:, min(age, noted.within.shape[1] - 1)], 0.0)
+        told = (1 - within[:, None] * self.busy) * self.kept
+        heard = noted.went & (noted.told <= age)
+        if age == 0:
+            told *= 1 + self.attends * (~heard * (1 - self.prompt))[:, None]
+        told[heard] *= self.attends[heard]
+        known = noted.wait[noted.written] <= age
+        told[noted.written[known]] *= self.seen[known]
+        return np.asarray(told)
 
 
-def make_observer(records: Records) -> Observer:
-    people, services = records.people, records.journal.services
-    known = np.where(people.dying, -1, NEVER)
-    of_life = services["kind"] == END_OF_LIFE
-    np.minimum.at(known, services["person"][of_life], services["first"][of_life])
-    return Observer(records, traits_of(records.world.config, records.world.course, people), known)
-
-
-def told_on(observer: Observer, number: int, place: Ints, person: Ints, helped: Ints) -> Told:
-    """Of the people at the cut of a day. `helped`: the last day on which help given before lasts."""
-    world, people, journal = observer.world, observer.records.people, observer.records.journal
-    day, traits = world.day(number), take(observer.traits, person)
-    row_of = np.full(len(people), -1)
-    row_of[person] = np.arange(len(person))
-    happened, helped = _happened(observer, number, row_of, len(person)), _helped_on(observer, number, row_of, helped)
-    stays_on = (1 - world.course.discharge) * (1 - world.config.course.moves_away)
-    wait = np.full(len(person), NOT_WRITTEN)
-    contacts, readings = _of_day(observer, number, row_of)
-    rows = row_of[contacts.person]
-    marks = [_mark(journal.onward, number, row_of), _mark(journal.recognised, number, row_of)]
-    written = np.unique(np.concatenate([rows, *(np.flatnonzero(mark) for mark in marks)]))
-    wait[written] = days_to_write(world, people, person[written], np.full(len(written), number))
-    quiet, seen = _presences(observer, day, person, rows, contacts, marks)
-    np.add.at(seen, rows, _contact_evidence(observer, day, contacts))
-    np.add.at(seen, row_of[readings.person], _readings_evidence(observer, readings))
-    seen = np.exp(seen - seen.max(axis=1, keepdims=True))
-    team = world.changes.team_on(people.team[person], number)
-    due = np.zeros(len(person), dtype=bool)
-    due[rows[contacts.kind == v.VISIT]] = True
+def told_of(world: World, noted: Noted, lasting: Lasting, seen: Floats) -> Told:
+    """What the day tells of people with these traits. seen: log chance, by row written, of what else the team saw."""
+    course, traits = world.course, lasting.traits
+    busy, presence = _presences(world, noted, lasting)
+    stays_on = (1 - course.discharge) * (1 - world.config.course.moves_away)
+    attended = rates.attends(world, lasting.frailty[:, None], EVERY)
     return Told(
-        day=day,
-        place=place,
-        person=person,
+        noted=noted,
         traits=traits,
-        happened=happened,
-        kept=c.survival(world.course, traits, day, spared(world, helped, number)) * stays_on,
-        seen=seen,
-        quiet=quiet,
-        due=due,
-        wait=wait,
-        within=world.write_up.within[team, int(world.rests(number + 1))],
-        attended=rates.attends(world, people.frailty[person][:, None], EVERY),
-        went=_mark(journal.attendances, number, row_of),
-        told=attendance_wait(world, people, person, np.full(len(person), number)),
+        begins=c.onset(traits, noted.day),
+        kept=c.survival(course, traits, noted.day, noted.spared) * stays_on * (1 - attended),
+        attends=attended / (1 - attended),
+        seen=relative(seen + presence + _wounds(world, noted, lasting.wound)),
+        busy=busy,
+        prompt=world.config.delays.attendance_next_day,
     )
 
 
-def _mark(log: Log, number: int, row_of: Ints) -> Flags:
-    """Which rows have an entry of the day in one of the journal's logs."""
-    marked = np.zeros(int(row_of.max(initial=-1)) + 1, dtype=bool)
-    person, day = log["person"], log["day"]
-    first, last = np.searchsorted(day, (number, number + 1))
-    rows = row_of[person[first:last]]
-    marked[rows[rows >= 0]] = True
-    return marked
+def relative(logs: Floats) -> Floats:
+    """Likelihoods from their logs, each row's greatest 1."""
+    return np.asarray(np.exp(logs - logs.max(axis=1, keepdims=True)))
 
 
-def _happened(observer: Observer, number: int, row_of: Ints, count: int) -> Ints:
-    """What took each person away on the day, if a hospital stay did."""
-    log = observer.records.journal.stays
-    first, last = np.searchsorted(log["day"], (number, number + 1))
-    rows, emergency = row_of[log["person"][first:last]], log["emergency"][first:last] == 1
-    happened = np.full(count, c.NOTHING)
-    happened[rows[rows >= 0]] = np.where(emergency, c.EMERGENCY, c.ELECTIVE)[rows >= 0]
-    return happened
+def _presences(world: World, noted: Noted, lasting: Lasting) -> tuple[Floats, Floats]:
+    """Chance, by row and state, that there is something to write when no visit is due; and log chance, by row written
+    and state, that just these calls, unscheduled visits, onward referrals and recognitions come about."""
+    eager = rates.eagerness(world, lasting.eagerness, noted.day.number)[:, None]
+    calls = rates.calls(world, eager, noted.team[:, None], EVERY)
+    asked = rates.unscheduled(world, eager, noted.team[:, None], EVERY)
+    onward = np.log1p(-rates.onward(world, EVERY))
+    recognised = noted.open_to[:, None] * np.log1p(-rates.recognised(world, EVERY))
+    nothing = onward + recognised - calls - asked
+    seen = nothing[noted.written]
+    for happened, rate in ((noted.called, calls), (noted.asked, asked)):
+        rows = np.flatnonzero(happened)
+        seen[noted.slot[rows]] += rate[rows] + np.log(rates.at_least_one(rate[rows]))
+    for happened, chance in ((noted.onward, rates.onward), (noted.recognised, rates.recognised)):
+        seen[noted.slot[happened]] += np.log(chance(world, EVERY)) - np.log1p(-chance(world, EVERY))
+    return 1 - (1 - world.config.contacts.notes) * np.exp(nothing), seen
 
 
-def _helped_on(observer: Observer, number: int, row_of: Ints, helped: Ints) -> Ints:
-    """The last day on which help lasts, with what the lists of this very morning led to."""
-    log = observer.records.journal.exposures
-    first, last = np.searchsorted(log["day"], (number, number + 1))
-    acted = log["acted"][first:last] == 1
-    rows = row_of[log["person"][first:last][acted]]
-    now = helped.copy()
-    now[rows[rows >= 0]] = number + observer.world.config.interventions.lasts_days - 1
-    return now
+def _wounds(world: World, noted: Noted, wound: Floats) -> Floats:
+    """Log chance, by row written and state, that each visit finds a wound worse or does not."""
+    total = np.zeros((len(noted.written), len(world.course)))
+    rows, worse = noted.visited[noted.contacts.seen], a.wound_chance(world)
+    np.add.at(total, noted.slot[rows], np.log1p(-wound[rows, None] * worse))
+    found = wound[noted.worse, None] * worse
+    np.add.at(total, noted.slot[noted.worse], np.log(np.maximum(found, LEAST_CHANCE)) - np.log1p(-found))
+    return total
 
 
-@dataclass(frozen=True)
-class Readings:
-    """Single readings of a day (vital signs come in sets and go by the contact): whose, what, the value."""
-
-    person: Ints
-    kind: Ints
-    value: Floats
-
-
-def _of_day(observer: Observer, number: int, row_of: Ints) -> tuple[Contacts, Readings]:
-    """The day's contacts with people of `row_of`, and the single readings taken at them."""
-    records = observer.records
-    of_day = records.contacts_of(number)
-    today = records.contacts.day_from(observer.world.epoch_day)[of_day] == number
-    which = of_day[today & (row_of[records.contacts.person[of_day]] >= 0)]
-    taken = take(records.activities, records.activities_of(of_day))
-    person = records.contacts.person[taken.contact]
-    single = (row_of[person] >= 0) & np.isin(taken.kind, tuple(SINGLE))
-    return take(records.contacts, which), Readings(person[single], taken.kind[single], taken.value[single])
-
-
-def _presences(
-    observer: Observer, day: Day, person: Ints, rows: Ints, contacts: Contacts, marks: list[Flags]
-) -> tuple[Floats, Floats]:
-    """Chance, by row and state, that there is nothing to write on the day when no visit is due; and the log chance that
-    just these calls, unscheduled visits, onward referrals and recognitions come about."""
-    world, people = observer.world, observer.records.people
-    eager = rates.eagerness(world, people.eagerness[person], day.number)[:, None]
-    team = world.changes.team_on(people.team[person], day.number)[:, None]
-    recognised = rates.recognised(world, EVERY) * (observer.dying_known[person] >= day.number)[:, None]
-    chances = (
-        (rates.calls(world, eager, team, EVERY), _among(len(person), rows[contacts.kind == v.CALL])),
-        (rates.unscheduled(world, eager, team, EVERY), _among(len(person), rows[contacts.kind == v.UNSCHEDULED])),
-        (np.broadcast_to(rates.onward(world, EVERY), recognised.shape), marks[0]),
-        (recognised, marks[1]),
-    )
-    quiet = np.full(recognised.shape, 1 - world.config.contacts.notes)
-    seen = np.zeros(recognised.shape)
-    for chance, happened in chances:
-        quiet = quiet * (1 - chance)
-        seen += np.log(np.maximum(np.where(happened[:, None], chance, 1 - chance), LEAST_CHANCE))
-    return quiet, seen
-
-
-def _among(count: int, rows: Ints) -> Flags:
-    flags = np.zeros(count, dtype=bool)
-    flags[rows] = True
-    return flags
-
-
-def _contact_evidence(observer: Observer, day: Day, contacts: Contacts) -> Floats:
-    """Log chance, by contact and state, of a planned visit's outcome, of a contact's duration, of a set of vital signs,
-    and of a wound that is seen not being worse."""
-    world, people = observer.world, observer.records.people
+def plain_evidence(world: World, noted: Noted) -> Floats:
+    """Log chance, by row written and state, of what depends on nobody's lasting traits: the outcomes of planned visits,
+    how long contacts took, new confusion."""
+    contacts = noted.contacts
     total = np.zeros((len(contacts), len(world.course)))
     visits = np.flatnonzero(contacts.kind == v.VISIT)
-    total[visits] = _outcome(observer, day, take(contacts, visits))
+    total[visits] = _outcome(world, noted, visits)
     timed = np.flatnonzero((contacts.duration > 0) & (contacts.kind <= v.CALL))
     mean = np.log(minutes_of(world, contacts.kind[timed]))[:, None] + world.course.signs["minutes"]
     minutes, spread = contacts.duration[timed, None], world.config.contacts.minutes_spread
@@ -219,39 +129,33 @@ def _contact_evidence(observer: Observer, day: Day, contacts: Contacts) -> Float
     below = np.where(minutes == 1, 0.0, ndtr((np.log(minutes - 0.5) - mean) / spread))
     total[timed] += np.log(np.maximum(above - below, LEAST_CHANCE))
     measured = np.flatnonzero(contacts.signs >= 0)
-    signs = a.vital_signs_of(observer.records.journal, contacts.signs[measured])
-    total[measured] += world.vital_signs.evidence(signs, people.usual[contacts.person[measured]])
-    wounds = contacts.seen & people.wound[contacts.person]
-    total[wounds] += np.log1p(-a.wound_chance(world))
-    return total
+    total[measured] += world.vital_signs.confusion_evidence(noted.confused)
+    written = np.zeros((len(noted.written), len(world.course)))
+    np.add.at(written, noted.slot[noted.visited], total)
+    return written
 
 
-def _outcome(observer: Observer, day: Day, visits: Contacts) -> Floats:
-    world = observer.world
-    team = world.changes.team_on(observer.records.people.team[visits.person], day.number)
+def _outcome(world: World, noted: Noted, visits: Ints) -> Floats:
+    number, team = noted.day.number, noted.team[noted.visited[visits]]
     missed = rates.no_access(world, team[:, None], EVERY)
     cancelled = np.broadcast_to(rates.patient_cancels(world, EVERY), missed.shape)
-    provider = rates.provider_cancels(world, day.number)
-    short = short_of_staff(world.config, team, day.number, day.shock)
+    provider = rates.provider_cancels(world, number)
+    short = short_of_staff(world.config, team, number, noted.day.shock)
     put_off = (world.config.practice.postponed * short)[:, None]
     possible = 1 - missed - cancelled - provider
-    status = visits.status[:, None]
+    status = noted.contacts.status[visits, None]
     told = [status == v.NO_ACCESS, status == v.PATIENT_CANCELLED, status == v.PROVIDER_CANCELLED]
     return np.asarray(
         np.log(np.select(told, [missed, cancelled, provider + put_off * possible], (1 - put_off) * possible))
     )
 
 
-def _readings_evidence(observer: Observer, readings: Readings) -> Floats:
-    """Log chance, by reading and state, of its value; of a wound found worse, against its not being so."""
-    world, people = observer.world, observer.records.people
-    total = np.zeros((len(readings.person), len(world.course)))
-    gauges = make_gauges(world.config, world.course)
-    for kind, name in SINGLE.items():
-        rows = np.flatnonzero(readings.kind == kind)
-        if kind == a.WOUND:
-            total[rows] = np.log(a.wound_chance(world)) - np.log1p(-a.wound_chance(world))
-        else:
-            rank = READINGS.index(name)
-            total[rows] = gauges[rank].evidence(readings.value[rows], people.usual[readings.person[rows], rank])
-    return total
+def readings_evidence(world: World, noted: Noted, usual: Floats) -> Floats:
+    """Log chance, by row written and state, of the values read. usual: the usual ones, by row and reading."""
+    readings = noted.readings
+    written = np.zeros((len(noted.written), len(world.course)))
+    for rank, gauge in enumerate(make_gauges(world.config, world.course)):
+        taken = ~np.isnan(readings.value[:, rank])
+        row = readings.row[taken]
+        np.add.at(written, noted.slot[row], gauge.evidence(readings.value[taken, rank], usual[row, rank]))
+    return written

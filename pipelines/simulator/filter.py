@@ -3,7 +3,7 @@
 Two filters. One is given all that was observed up to a cut, at once and unspoilt; the other only what had been written
 up by then, with the right chances for what may still be unwritten. Both know the world's formulas, every person's and
 team's traits, who was at home and who in hospital; so no model that learns from the extracts can beat them except by
-luck or by a leak.
+luck or by a leak. A third, `recorded.py`, is not told the people's traits.
 """
 
 from collections import deque
@@ -12,85 +12,98 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.simulator import course as c
 from pipelines.simulator.chance import Floats, Ints
 from pipelines.simulator.columns import take
-from pipelines.simulator.course import Course
-from pipelines.simulator.evidence import Observer, Told, make_observer, told_on
-from pipelines.simulator.people import first_shares
+from pipelines.simulator.course import Traits
+from pipelines.simulator.evidence import Lasting, Told, plain_evidence, readings_evidence, told_of
+from pipelines.simulator.noted import Noted, Observer, make_observer, noted_on
+from pipelines.simulator.people import traits_of
+from pipelines.simulator.recorded import begin_watch_of_records
 from pipelines.simulator.records import Records
-
-Memory = deque[tuple[Floats, Told]]
-"""The last days: what was believed before each, and what each told."""
+from pipelines.simulator.stepping import let_in, step
 
 
 @dataclass(frozen=True)
 class Cut:
-    """Who is at home and on a caseload at a day's cut, and the chances of each state: given everything observed, and
-    given what was written up in time."""
+    """Who is at home and on a caseload at a day's cut, and the chances of each state: given everything observed, given
+    what was written up in time, and given that without being told lasting traits.
+
+    told, inferred: the traits themselves, and what is held of them by who is not told."""
 
     number: int
     person: Ints
     state: Ints
     helped: Ints
+    told: Traits
     all_records: Floats
     in_time: Floats
+    recorded: Floats
+    inferred: Traits
+
+
+@dataclass(frozen=True)
+class Watch:
+    """The two filters that are told everything lasting. traits: everybody's. belief: what all records say, by place and
+    state. memory: what was believed before each of the last days, and what each told."""
+
+    observer: Observer
+    traits: Traits
+    belief: Floats
+    memory: deque[tuple[Floats, Told]]
+
+    def in_time(self, number: int, place: Ints, person: Ints) -> Floats:
+        """What is believed at the cut of a day of what was written up before it: from the last day that is surely
+        written up, through the days that may not be."""
+        known = self.memory[0][0].copy() if self.memory else np.zeros_like(self.belief)
+        records, course = self.observer.records, self.observer.world.course
+        for rank, (_, told) in enumerate(self.memory):
+            noted = told.noted
+            if rank > 0:
+                let_in(records, known, noted.day.number, noted.place, noted.person)
+            step(course, known, told, number - 1 - noted.day.number)
+        let_in(records, known, number, place, person)
+        return known[place]
+
+    def take_in(self, noted: Noted, plain: Floats) -> None:
+        """`plain`: what the day tells that depends on nobody's lasting traits."""
+        world, people, person = self.observer.world, self.observer.records.people, noted.person
+        frailty, wound = (getattr(people, name)[person].astype(float) for name in ("frailty", "wound"))
+        lasting = Lasting(take(self.traits, person), people.eagerness[person], frailty, wound)
+        told = told_of(world, noted, lasting, plain + readings_evidence(world, noted, people.usual[person]))
+        self.memory.append((self.belief.copy(), told))
+        step(world.course, self.belief, told, world.config.delays.most_days)
+
+
+def begin_watch(observer: Observer) -> Watch:
+    world = observer.world
+    traits = traits_of(world.config, world.course, observer.records.people)
+    belief = np.zeros((world.config.places, len(world.course)))
+    return Watch(observer, traits, belief, deque(maxlen=world.config.delays.most_days))
 
 
 def beliefs(records: Records, first: int, last: int) -> Iterator[Cut]:
-    """For the cuts from `first` to `last`, in order. The filter begins to watch where the journal begins to note."""
-    observer = make_observer(records)
-    world, log = records.world, records.journal.cuts
+    """For the cuts from `first` to `last`, in order. The filters begin to watch where the journal begins to note."""
+    observer, log = make_observer(records), records.journal.cuts
     cut = {name: log[name] for name in ("person", "place", "day", "state", "helped")}
-    memory: Memory = deque(maxlen=world.config.delays.most_days)
-    belief = np.zeros((world.config.places, len(world.course)))
-    for number in range(int(cut["day"][0]), last + 1):
+    begins = int(cut["day"][0])
+    watch, of_records = begin_watch(observer), begin_watch_of_records(observer, begins)
+    for number in range(begins, last + 1):
         rows = slice(*np.searchsorted(cut["day"], (number, number + 1)))
-        person, place = cut["person"][rows], cut["place"][rows]
-        _let_in(observer, belief, number, place, person)
+        person, place, helped = cut["person"][rows], cut["place"][rows], cut["helped"][rows]
+        let_in(records, watch.belief, number, place, person)
         if number >= first:
-            in_time = _in_time(observer, memory, number, place, person)
-            yield Cut(number, person, cut["state"][rows], cut["helped"][rows], belief[place], in_time)
-        told = told_on(observer, number, place, person, cut["helped"][rows])
-        memory.append((belief.copy(), told))
-        _step(observer, belief, told, world.config.delays.most_days)
-
-
-def _let_in(observer: Observer, belief: Floats, number: int, place: Ints, person: Ints) -> None:
-    """Begin anew with those who came yesterday, and with everybody of whom nothing is believed yet."""
-    records = observer.records
-    arrived = records.people.arrived[person]
-    new = np.flatnonzero((arrived == number - 1) | (belief[place].sum(axis=1) == 0))
-    people = take(records.people, person[new])
-    settled = (people.arrived < 0) | (people.arrived < number - 1)
-    belief[place[new]] = first_shares(records.world.config, records.world.course, people, settled)
-
-
-def _in_time(observer: Observer, memory: Memory, number: int, place: Ints, person: Ints) -> Floats:
-    """What is believed at the cut of a day of what was written up before it: from the last day that is surely written
-    up, through the days that may not be."""
-    known = memory[0][0].copy() if memory else np.zeros((observer.world.config.places, len(observer.world.course)))
-    for rank, (_, told) in enumerate(memory):
-        if rank > 0:
-            _let_in(observer, known, told.day.number, told.place, told.person)
-        _step(observer, known, told, number - 1 - told.day.number)
-    _let_in(observer, known, number, place, person)
-    return known[place]
-
-
-def _step(observer: Observer, belief: Floats, told: Told, age: int) -> None:
-    """Take what is known of a day `age` days after its end into the belief of those who were there, in place."""
-    course, prompt = observer.world.course, observer.world.config.delays.attendance_next_day
-    moved = c.predict(course, belief[told.place], told.traits, told.day)
-    admitted, planned = np.flatnonzero(told.happened == c.EMERGENCY), told.happened == c.ELECTIVE
-    after = np.where(planned[:, None], moved, moved * told.likelihood(age, prompt))
-    hazard = c.emergency(course, take(told.traits, admitted), told.day)
-    after[admitted] = (moved[admitted] * hazard) @ _home(course)
-    belief[told.place] = after / np.maximum(after.sum(axis=1, keepdims=True), 1e-300)
-
-
-def _home(course: Course) -> Floats:
-    """From the state at admission to the state in which people come home."""
-    matrix = np.zeros((len(course), len(course)))
-    matrix[np.arange(len(course)), course.after_stay] = 1
-    return matrix
+            yield Cut(
+                number=number,
+                person=person,
+                state=cut["state"][rows],
+                helped=helped,
+                told=take(watch.traits, person),
+                all_records=watch.belief[place],
+                in_time=watch.in_time(number, place, person),
+                recorded=of_records.in_time(number, place, person),
+                inferred=of_records.traits(person),
+            )
+        noted = noted_on(observer, number, place, person, helped)
+        plain = plain_evidence(observer.world, noted)
+        watch.take_in(noted, plain)
+        of_records.take_in(noted, plain)

@@ -1,5 +1,6 @@
 """The people of the simulated world."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -8,6 +9,7 @@ from pipelines.simulator import vocabulary as v
 from pipelines.simulator.chance import Facts, Flags, Floats, Ints, facts
 from pipelines.simulator.config import SimulatorConfig
 from pipelines.simulator.course import NEWLY_HOME, STABLE, Course, Traits
+from pipelines.simulator.parameters import CourseTerms
 from pipelines.simulator.teams import Teams
 
 READINGS = ("respiratory_rate", "oxygen_saturation", "systolic", "pulse", "temperature", "pain", "weight", "waterlow")
@@ -15,6 +17,16 @@ READINGS = ("respiratory_rate", "oxygen_saturation", "systolic", "pulse", "tempe
 VITAL = 5
 KILOGRAMS, WATERLOW = READINGS.index("weight"), READINGS.index("waterlow")
 SATURATION = READINGS.index("oxygen_saturation")
+WITH_LUNG_DISEASE, BY_FRAILTY = -2.5, 2.0
+"""What lung disease adds to the usual saturation, and each level of frailty to the usual Waterlow score."""
+LEVELS = np.arange(4)
+"""Of frailty."""
+OLDER, YOUNGER, DYING = 0.25, 0.30, 0.4
+"""Who is how often a level frailer or less frail than the shares say."""
+PRIOR_BY_FRAILTY = 0.35
+"""Log change of the earlier emergency admissions for each level of frailty."""
+SECOND_WOUND_TEAM = 0.75
+"""Share of people with a wound who have no wound team."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +122,7 @@ def draw_people(config: SimulatorConfig, teams: Teams, soul: Ints, team: Ints, a
 
 
 def _prior(mean: float, own: Facts, frailty: Ints) -> Ints:
-    return _poisson(own.uniform("prior"), mean * np.exp(0.35 * (frailty - 1)))
+    return _poisson(own.uniform("prior"), mean * np.exp(PRIOR_BY_FRAILTY * (frailty - 1)))
 
 
 def _poisson(draw: Floats, mean: Floats) -> Ints:
@@ -127,8 +139,19 @@ def _poisson(draw: Floats, mean: Floats) -> Ints:
 def _frailty(shares: list[float], own: Facts, age: Floats, dying: Flags) -> Ints:
     """Four levels, shifted with age, and up in the end of life team."""
     level, shift = own.pick("frailty", shares), own.uniform("frailty with age")
-    older, younger = (age > 82) & (shift < 0.25), (age < 68) & (shift < 0.30)
-    return np.clip(level + older - younger + (dying & (shift > 0.4)), 0, 3).astype(np.int64)
+    older, younger = (age > 82) & (shift < OLDER), (age < 68) & (shift < YOUNGER)
+    return np.clip(level + older - younger + (dying & (shift > DYING)), 0, 3).astype(np.int64)
+
+
+def frailty_shares(shares: list[float], age: Floats, dying: Flags) -> Floats:
+    """The chance of each level (a column each) by age and team, as `_frailty` draws it."""
+    up, down = OLDER * (age > 82) + (1 - DYING) * dying, YOUNGER * (age < 68)
+    drawn = np.array(shares) / np.sum(shares)
+    higher, lower = np.roll(drawn, 1) * [0, 1, 1, 1], np.roll(drawn, -1) * [1, 1, 1, 0]
+    higher[-1] += drawn[-1]
+    lower[0] += drawn[0]
+    parts = ((1 - up - down, drawn), (up, higher), (down, lower))
+    return np.asarray(sum(np.multiply.outer(share, levels) for share, levels in parts))
 
 
 def _second_team(own: Facts, teams: Teams, wound: Flags, others: Ints) -> Ints:
@@ -136,19 +159,25 @@ def _second_team(own: Facts, teams: Teams, wound: Flags, others: Ints) -> Ints:
     draw, which = own.uniform("second team"), own.uniform("which second team")
     wounds, managed = teams.of_type(v.SPECIALIST_WOUND), teams.of_type(v.CASE_MANAGEMENT)
     second = np.where((others >= 3) & (draw < 0.2), managed[(which * len(managed)).astype(int)], -1)
-    return np.where(wound & (draw > 0.75), wounds[(which * len(wounds)).astype(int)], second)
+    return np.where(wound & (draw > SECOND_WOUND_TEAM), wounds[(which * len(wounds)).astype(int)], second)
 
 
 def _usual(config: SimulatorConfig, own: Facts, age: Floats, frailty: Ints, lung_disease: Flags) -> Floats:
-    """Each person's usual readings: lower saturation with lung disease, children's weights, Waterlow by frailty."""
     terms = [config.readings[name] for name in READINGS]
-    usual = np.stack(
-        [one.usual + one.spread * own.normal(name) for name, one in zip(READINGS, terms, strict=True)], axis=1
-    )
-    usual[:, SATURATION] -= 2.5 * lung_disease
-    usual[:, KILOGRAMS] = np.where(age < 18, 12 + 2.5 * age, np.clip(usual[:, KILOGRAMS], 40, 150))
-    usual[:, WATERLOW] += 2 * frailty
+    spread = np.stack([one.spread * own.normal(name) for name, one in zip(READINGS, terms, strict=True)], axis=1)
+    mean = mean_usual(config, age, lung_disease)
+    usual = mean + spread
+    usual[:, KILOGRAMS] = np.where(age < 18, mean[:, KILOGRAMS], np.clip(usual[:, KILOGRAMS], 40, 150))
+    usual[:, WATERLOW] += BY_FRAILTY * frailty
     return usual
+
+
+def mean_usual(config: SimulatorConfig, age: Floats, lung_disease: Flags) -> Floats:
+    """Means over people: lower saturation with lung disease, children's weights, Waterlow for the lowest frailty."""
+    mean = np.tile([config.readings[name].usual for name in READINGS], (len(age), 1))
+    mean[:, SATURATION] += WITH_LUNG_DISEASE * lung_disease
+    mean[:, KILOGRAMS] = np.where(age < 18, 12 + 2.5 * age, mean[:, KILOGRAMS])
+    return mean
 
 
 def traits_of(config: SimulatorConfig, course: Course, people: People) -> Traits:
@@ -157,15 +186,26 @@ def traits_of(config: SimulatorConfig, course: Course, people: People) -> Traits
     columns = []
     for name, illness in terms.illnesses.items():
         rate = illness.onset * np.exp(illness.frailty * level + terms.susceptibility * own.normal(name))
-        for trait, condition in terms.conditions.items():
-            if condition.illness == name:
-                rate = rate * np.where(getattr(people, trait), condition.present, condition.absent)
-        columns.append(rate)
-    log = terms.emergency
-    burden = log.conditions * (people.conditions - 2) + log.deprivation * (people.decile - 5.5)
-    hazard = np.exp(log.frailty * level + burden + log.age * (people.age - 77) / 12)
+        columns.append(rate * onset_factor(terms, name, {trait: getattr(people, trait) for trait in terms.conditions}))
+    hazard = np.exp(terms.emergency.frailty * level + burden(terms, people))
     dies = np.exp(terms.death_frailty * level)
     return Traits(np.stack(columns, axis=1), hazard, dies, np.array(terms.hospital.death)[people.frailty])
+
+
+def onset_factor(terms: CourseTerms, illness: str, present: Mapping[str, Floats | Flags]) -> Floats:
+    """The mean factor on an illness's onset. present: the chance that each condition is there, by person."""
+    factor = np.ones(1)
+    for trait, condition in terms.conditions.items():
+        if condition.illness == illness:
+            factor = factor * (present[trait] * condition.present + (1.0 - present[trait]) * condition.absent)
+    return factor
+
+
+def burden(terms: CourseTerms, people: People) -> Floats:
+    """The log of what conditions, deprivation and age do to the emergency hazard."""
+    log = terms.emergency
+    conditions = log.conditions * (people.conditions - 2) + log.deprivation * (people.decile - 5.5)
+    return np.asarray(conditions + log.age * (people.age - 77) / 12)
 
 
 def first_shares(config: SimulatorConfig, course: Course, people: People, settled: Flags) -> Floats:

@@ -17,7 +17,7 @@ from pipelines.simulator.records import Records
 
 SPAN = 60
 """Days of a person's course that are shown."""
-COLOURS = {"p9": "#222222", "p9_filter": "#005eb8", "p9_in_time": "#d5281b"}
+COLOURS = {"p9": "#222222", "p9_filter": "#005eb8", "p9_in_time": "#d5281b", "p9_recorded": "#ed8b00"}
 DPI = 110
 
 

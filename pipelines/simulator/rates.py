@@ -20,20 +20,25 @@ def eagerness(world: World, own: Floats, number: int) -> Floats:
 
 
 def calls(world: World, eager: Floats, team: Ints, at: Any) -> Floats:
-    rate = world.config.contacts.calls * world.course.signs["calls"][at]
-    return np.asarray(-np.expm1(-rate * eager * world.teams.calls[team]))
+    """The rate of calls; on a day there is one or none."""
+    return np.asarray(world.config.contacts.calls * world.course.signs["calls"][at] * eager * world.teams.calls[team])
 
 
 def unscheduled(world: World, eager: Floats, team: Ints, at: Any) -> Floats:
+    """The rate of unscheduled visits; on a day there is one or none."""
     rate = world.config.contacts.unscheduled * world.course.signs["unscheduled"][at]
-    return np.asarray(-np.expm1(-rate * eager * world.teams.unscheduled[team]))
+    return np.asarray(rate * eager * world.teams.unscheduled[team])
+
+
+def at_least_one(rate: Floats) -> Floats:
+    return np.asarray(-np.expm1(-rate))
 
 
 def onward(world: World, at: Any) -> Floats:
     return np.asarray(world.config.contacts.onward * world.course.signs["onward"][at])
 
 
-def attends(world: World, frailty: Ints, at: Any) -> Floats:
+def attends(world: World, frailty: Ints | Floats, at: Any) -> Floats:
     """An emergency department attendance without admission."""
     terms = world.config.contacts
     own = terms.attends * np.exp(terms.attends_frailty * (frailty - 1))

@@ -63,12 +63,9 @@ class VitalSigns:
         columns = [gauge.draw(chances, usual[:, rank], state) for rank, gauge in enumerate(self.gauges)]
         return np.stack([*columns, chances.happens("confusion", self.confusion[state]).astype(float)], axis=1)
 
-    def evidence(self, taken: Floats, usual: Floats) -> Floats:
-        confused = taken[:, -1:] == 1
-        total = np.where(confused, np.log(self.confusion), np.log1p(-self.confusion))
-        for rank, gauge in enumerate(self.gauges):
-            total = total + gauge.evidence(taken[:, rank], usual[:, rank])
-        return np.asarray(total)
+    def confusion_evidence(self, confused: Flags) -> Floats:
+        """Log chance, by set of vital signs and state, that there is new confusion, or is none."""
+        return np.asarray(np.where(confused[:, None], np.log(self.confusion), np.log1p(-self.confusion)))
 
 
 def make_vital_signs(config: SimulatorConfig, course: Course) -> VitalSigns:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.simulator.activities import Activities, make_activities
-from pipelines.simulator.chance import Ints
+from pipelines.simulator.activities import Activities, make_activities, observed_frailty
+from pipelines.simulator.chance import Floats, Ints
 from pipelines.simulator.contacts import Contacts, contact_rows, make_contacts
 from pipelines.simulator.hospital import Attendances, Stays, make_attendances, make_stays
 from pipelines.simulator.journal import Life
@@ -29,6 +29,8 @@ class Records:
     contacts: Contacts
     acted: Ints
     activities: Activities
+    frailty_score: Floats
+    """Found on referral, by person; not a number where nobody asked."""
 
     def contacts_of(self, day: int) -> Ints:
         """The contacts that came about on a day."""
@@ -59,4 +61,5 @@ def make_records(life: Life) -> Records:
         contacts=contacts,
         acted=rows["acted"],
         activities=make_activities(world, journal, people, contacts, rows["day"]),
+        frailty_score=observed_frailty(world, people),
     )

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.simulator.activities import Activities, observed_frailty, with_units
-from pipelines.simulator.chance import Floats, Ints
+from pipelines.simulator.activities import Activities, with_units
+from pipelines.simulator.chance import Ints
 from pipelines.simulator.config import SimulatorConfig
 from pipelines.simulator.contacts import Contacts
 from pipelines.simulator.faults import reused_referral_numbers, spoilt_contacts
@@ -24,8 +24,6 @@ class Trust:
     registrations: Registrations
     nhs_number: Ints
     """By person."""
-    frailty_score: Floats
-    """Found on referral, by person; not a number where nobody asked."""
     referral_number: Ints
     contacts: Contacts
     activities: Activities
@@ -48,7 +46,6 @@ def trust_of(life: Life) -> Trust:
         records=records,
         registrations=make_registrations(world, records.referrals, len(people)),
         nhs_number=numbers_of(life),
-        frailty_score=observed_frailty(world, people),
         referral_number=reused_referral_numbers(records.referrals, world),
         contacts=spoilt_contacts(records),
         activities=with_units(world, records.contacts, records.activities),

@@ -11,7 +11,6 @@ from threadpoolctl import threadpool_limits
 from pipelines.simulator import course as c
 from pipelines.simulator.calendar import NONE
 from pipelines.simulator.chance import Floats, Ints
-from pipelines.simulator.columns import take
 from pipelines.simulator.config import HORIZON_DAYS
 from pipelines.simulator.filter import Cut, beliefs
 from pipelines.simulator.hospital import METHODS
@@ -43,34 +42,36 @@ def write_truth(records: Records, folder: Path) -> None:
 def days_table(records: Records) -> pa.Table:
     """local_patient_id, date, team_id, state, hazard (chance of an emergency admission on the day), p9 (in nine days,
     from the true state), p9_filter (the same from the best that could be known of the state had everything been
-    written up at once), p9_in_time (from what was), p9_untreated (from the true state, had nobody helped)."""
+    written up at once), p9_in_time (from what was), p9_recorded (from what was, with the person's lasting traits
+    inferred from the records instead of told), p9_untreated (from the true state, had nobody helped)."""
     config = records.world.config
     # One thread: small matrices gain nothing by more, and the sums come out the same everywhere.
     with threadpool_limits(1):
-        cuts = beliefs(records, config.first_truth_day, config.days)
-        return pa.concat_tables([_of_cut(records, cut) for cut in cuts])
+        cuts, ids = beliefs(records, config.first_truth_day, config.days), local_ids(np.arange(len(records.people)))
+        return pa.concat_tables([_of_cut(records, cut, ids) for cut in cuts])
 
 
-def _of_cut(records: Records, cut: Cut) -> pa.Table:
+def _of_cut(records: Records, cut: Cut, ids: pa.Array) -> pa.Table:
     world, config = records.world, records.world.config
-    traits = take(traits_of(config, world.course, records.people), cut.person)
     days = [world.day(number) for number in range(cut.number, cut.number + HORIZON_DAYS)]
     helped = np.stack([spared(world, cut.helped, day.number) for day in days], axis=1)
     nobody = np.ones_like(helped)
-    risk = c.risk(world.course, traits, days, helped)
-    untreated = c.risk(world.course, traits, days, nobody) if (helped < 1).any() else risk
+    risk = c.risk(world.course, cut.told, days, helped)
+    untreated = c.risk(world.course, cut.told, days, nobody) if (helped < 1).any() else risk
+    recorded = c.risk(world.course, cut.inferred, days, helped)
     at = (np.arange(len(cut.person)), cut.state)
     team = world.changes.team_on(records.people.team[cut.person], cut.number)
     return pa.table(
         {
-            "local_patient_id": local_ids(cut.person),
+            "local_patient_id": ids.take(pa.array(cut.person)),
             "date": pa.array([config.date_of(cut.number)]).take(pa.array(np.zeros(len(cut.person), dtype=np.int64))),
             "team_id": pa.array(world.teams.names).take(pa.array(team)),
             "state": pa.array(world.course.names).take(pa.array(cut.state)),
-            "hazard": c.emergency(world.course, traits, days[0])[at] * helped[:, 0],
+            "hazard": c.emergency(world.course, cut.told, days[0])[at] * helped[:, 0],
             "p9": risk[at],
             "p9_filter": (cut.all_records * risk).sum(axis=1),
             "p9_in_time": (cut.in_time * risk).sum(axis=1),
+            "p9_recorded": (cut.recorded * recorded).sum(axis=1),
             "p9_untreated": untreated[at],
         }
     )

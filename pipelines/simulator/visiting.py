@@ -25,12 +25,12 @@ def contact_people(world: World, places: Places, journal: Journal, day: Day, pre
     alarmed = _visit(world, places, journal, day, np.flatnonzero(due & present))
     _miss(world, places, journal, day, np.flatnonzero(due & ~present), what)
     places.booked[:, slot] = -1
-    called = here[chances.happens("calls", rates.calls(world, eager, team, state))]
+    called = here[chances.happens("calls", rates.at_least_one(rates.calls(world, eager, team, state)))]
     _record(places, journal, day, called, v.CALL)
     _record(places, journal, day, here[chances.happens("note", world.config.contacts.notes)], v.NOTE)
     onward = here[chances.happens("onward", rates.onward(world, state))]
     journal.onward.add(person=places.person[onward], day=day.number)
-    asked = here[chances.happens("unscheduled", rates.unscheduled(world, eager, team, state))]
+    asked = here[chances.happens("unscheduled", rates.at_least_one(rates.unscheduled(world, eager, team, state)))]
     _open_urgent(world, places, journal, day, asked)
     also = _see(world, places, journal, day, asked, v.UNSCHEDULED, service=places.urgent[asked])
     open_to = rates.recognisable(places)[here]

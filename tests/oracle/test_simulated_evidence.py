@@ -71,6 +71,13 @@ def test_the_truth_is_of_the_people_on_the_caseload(data, true):
     assert len(frame.merge(true, on=["person_id", "as_of"])) == len(frame)
 
 
+def test_floors_are_held_against_what_was_on_record_or_in_an_older_truth_in_time(true):
+    assert proving.bound_of(true) == "filter of the records"
+    older = true.drop(columns="filter of the records")
+    assert proving.bound_of(older) == "filter in time"
+    assert proving.bound_of(older.drop(columns="filter in time")) is None
+
+
 def test_the_true_admissions_are_those_of_the_people_on_the_caseload(service):
     days = proving.truth(service, {"hazard": "hazard"})
     admitted = proving.true_admissions(service).assign(admitted=1)

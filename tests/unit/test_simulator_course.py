@@ -111,10 +111,10 @@ def test_help_lowers_the_hazard_of_its_own_days_only() -> None:
 def test_looking_ahead_and_looking_back_are_the_same_chain() -> None:
     rng = np.random.default_rng(3)
     belief, value = rng.dirichlet(np.ones(len(COURSE)), 1), rng.random((1, len(COURSE)))
-    moved = c.predict(COURSE, belief, FRAIL, WINTER[0])
+    moved = c.predict(COURSE, belief, c.onset(FRAIL, WINTER[0]))
     assert moved.sum() == pytest.approx(1)
     assert (moved >= 0).all()
-    assert (moved * value).sum() == pytest.approx((belief * c.expected(COURSE, value, FRAIL, WINTER[0])).sum())
+    assert (moved * value).sum() == pytest.approx((belief * c.expected(COURSE, value, c.onset(FRAIL, WINTER[0]))).sum())
 
 
 def test_time_spent_in_several_stages_is_less_spread_than_in_one() -> None:
