@@ -204,7 +204,8 @@ def _explained(
     previous: pd.DataFrame | None,
     over: Mapper,
 ) -> Ranking:
-    """The ranking with age, sex and, for those listed, three reasons and what `listing.told` adds."""
+    """The ranking with age, sex and, for those listed, three reasons, the curve of the nine days where the model has
+    one, and what `listing.told` adds."""
     config, listed = service.config, ranked.loc[ranked["listed"], "person_id"].unique()
     mine = snap.frame[snap.frame["person_id"].isin(listed)].reset_index(drop=True)
     local = snap.as_of.astimezone(ZoneInfo(config.zone))
@@ -212,6 +213,8 @@ def _explained(
     contributions = family_contributions(bundle, mine)
     words = reasons(bundle, mine, sentence, contributions)[["person_id", *WORDS]]
     frame = ranked.merge(words, on="person_id", how="left").merge(snap.details, on="person_id", how="left")
+    if bundle.tilt is not None:
+        frame = frame.merge(bundle.curve(mine).drop(columns="as_of"), on="person_id", how="left")
     left = listing.gone(ranked, previous)
     people = listed, left["person_id"].unique()
     today = pulls(bundle, mine, sentence, contributions)
