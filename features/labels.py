@@ -130,9 +130,10 @@ def label(
 
     label: 1 if an emergency spell begins in [as_of, as_of + 9 d), else 0. admitted_at: its moment, else null.
     admitted_day: on which of the nine days, 1 .. 9, else null; day k is [as_of + (k - 1) d, as_of + k d) on the wall
-    clock. died: died in the window without such an admission. state: 'usable'; 'already_admitted' (was in hospital at as_of, as is
-    known now; never a hit); 'immature' (window plus lag not passed at `matured_at`: the label means nothing).
-    deaths: person_id, died_at. merges: person_id, merged_into; outcomes are followed to whom a person turned out to be.
+    clock. died: died in the window without such an admission. state: 'usable'; 'already_admitted' (was in hospital at
+    as_of, as is known now; never a hit); 'immature' (window plus lag not passed at `matured_at`: the label means
+    nothing). deaths: person_id, died_at. merges: person_id, merged_into; outcomes are followed to whom a person turned
+    out to be.
     """
     keyed = index[["person_id", "as_of"]].reset_index(drop=True)
     keyed["row"] = range(len(keyed))
