@@ -126,12 +126,14 @@ def label(
     lag_days: float,
     zone: str,
 ) -> pd.DataFrame:
-    """For each (person_id, as_of) of `index`, in its order: label, admitted_at, died, state.
+    """For each (person_id, as_of) of `index`, in its order: label, admitted_at, admitted_day, died, state.
 
-    label: 1 if an emergency spell begins in [as_of, as_of + 9 d), else 0. admitted_at: its moment, else null. died:
-    died in the window without such an admission. state: 'usable'; 'already_admitted' (was in hospital at as_of, as is
-    known now; never a hit); 'immature' (window plus lag not passed at `matured_at`: the label means nothing).
-    deaths: person_id, died_at. merges: person_id, merged_into; outcomes are followed to whom a person turned out to be.
+    label: 1 if an emergency spell begins in [as_of, as_of + 9 d), else 0. admitted_at: its moment, else null.
+    admitted_day: on which of the nine days, 1 .. 9, else null; day k is [as_of + (k - 1) d, as_of + k d) on the wall
+    clock. died: died in the window without such an admission. state: 'usable'; 'already_admitted' (was in hospital at
+    as_of, as is known now; never a hit); 'immature' (window plus lag not passed at `matured_at`: the label means
+    nothing). deaths: person_id, died_at. merges: person_id, merged_into; outcomes are followed to whom a person turned
+    out to be.
     """
     keyed = index[["person_id", "as_of"]].reset_index(drop=True)
     keyed["row"] = range(len(keyed))
@@ -158,9 +160,20 @@ def label(
     labelled = keyed[["person_id", "as_of"]].assign(
         label=found["admitted_at"].notna().astype("int8"), admitted_at=found["admitted_at"]
     )
+    labelled["admitted_day"] = _days(keyed["as_of"], found["admitted_at"], zone)
     labelled["died"] = found["died_at"].notna() & found["admitted_at"].isna()
     labelled["state"] = np.select([immature, found["inside"]], ["immature", "already_admitted"], "usable")
     return labelled
+
+
+def _days(as_of: pd.Series, admitted_at: pd.Series, zone: str) -> pd.Series:
+    """On which day of the wall clock from as_of, 1 the first, each admission falls; null without one."""
+    admitted = admitted_at.dropna()
+    cuts = as_of[admitted.index].to_frame("as_of")
+    later = window_starts(cuts["as_of"], range(1 - HORIZON_DAYS, 0), zone)
+    starts = cuts.merge(later, on="as_of", how="left").drop(columns="as_of").set_index(admitted.index)
+    days = 1 + sum((admitted >= starts[day]).astype("Int8") for day in starts)
+    return pd.Series(days, dtype="Int8").reindex(as_of.index)
 
 
 def given_labels(index: pd.DataFrame, outcomes: pd.DataFrame, zone: str) -> pd.DataFrame:

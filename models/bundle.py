@@ -19,13 +19,14 @@ from features.errors import ContractError, NotReadyError, nearest
 from features.table import KEYS, Contract
 from models import boosting
 from models.calibration import Calibration
+from models.curve import WITHIN, Tilt
 from models.logistic import Logistic
 
 FORMAT = 1
 LIGHTGBM, LOGISTIC, ENSEMBLE = "lightgbm", "logistic", "ensemble"
 MODELS = (ENSEMBLE, LIGHTGBM, LOGISTIC)
 """The ensemble's score is the mean of the other two's."""
-MANIFEST = "bundle.json"
+MANIFEST, CURVE = "bundle.json", "curve.json"
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,9 @@ class Bundle:
     """A trained model and everything needed to use it and to know where it came from.
 
     boosters: LightGBM models as text, one a seed. lead: which of `MODELS` scores by default.
-    calibration: by model. log_share: ln of the share of negatives trained on, added to every logit.
-    lineage: values that go into JSON; `training.train` says which.
+    calibration: by model. log_share: ln of the share of negatives trained on, added to every logit. tilt: how the risk
+    is spread over the nine days; None where that was not trained. lineage: values that go into JSON; `training.train`
+    says which.
     """
 
     boosters: tuple[str, ...]
@@ -45,6 +47,7 @@ class Bundle:
     lead: str
     log_share: float = 0.0
     threads: int = 1
+    tilt: Tilt | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -68,6 +71,21 @@ class Bundle:
         self.contract.check(frame)
         logits = self.logits(frame, model)
         return frame[list(KEYS)].assign(score=logits, risk=self.calibration[self._model(model)].risk(logits))
+
+    def curve(self, frame: pd.DataFrame, model: str | None = None) -> pd.DataFrame:
+        """person_id, as_of and within_1 .. within_9, the risk (0-1) of an emergency admission within so many days, in
+        the order of `frame`. It never falls from one day to the next, and within_9 is the risk that `score` gives.
+
+        NotReadyError where the model was trained without `curve`.
+        """
+        if self.tilt is None:
+            message = (
+                "A curve needs a model that was trained with `training.curve`; this one was not. Set it, and retrain."
+            )
+            raise NotReadyError(message)
+        scored, calibration = self.score(frame, model), self.calibration[self._model(model)]
+        within = scored["risk"].to_numpy()[:, None] * self.tilt.shares(frame, calibration.line(scored["score"]))
+        return pd.concat([frame[list(KEYS)], pd.DataFrame(within, columns=list(WITHIN), index=frame.index)], axis=1)
 
     def save(self, folder: Path) -> None:
         """Write the bundle as `folder`: aside first, then renamed. Saving the same bundle again changes nothing;
@@ -99,6 +117,8 @@ class Bundle:
         files = {f"model_{i}.txt": text for i, text in enumerate(self.boosters, start=1)}
         files["logistic.json"] = _json(self.logistic.to_dict())
         files["calibration.json"] = _json({name: fitted.to_dict() for name, fitted in self.calibration.items()})
+        if self.tilt is not None:
+            files[CURVE] = _json(self.tilt.to_dict())
         files["contract.json"] = self.contract.to_json()
         files["lineage.json"] = _json(self.lineage)
         hashes = {name: sha256(text.encode()).hexdigest() for name, text in files.items()}
@@ -133,6 +153,7 @@ def load(folder: Path) -> Bundle:
         lead=head["lead"],
         log_share=head["log_share"],
         threads=head["threads"],
+        tilt=Tilt.from_dict(json.loads(texts[CURVE])) if CURVE in texts else None,
     )
 
 
@@ -161,6 +182,10 @@ class RiskModel:
             )
             raise ContractError(message)
         return self.bundle.calibration[self.bundle.lead].risk(self.bundle.logits(frame))
+
+    def get_raw_model(self) -> Bundle:
+        """What MLflow's `PyFuncModel.get_raw_model` answers: the bundle, with the curve and the other models."""
+        return self.bundle
 
 
 def _load_pyfunc(data_path: str) -> RiskModel:

@@ -27,9 +27,13 @@ class Calibration:
     rows: int = 0
     positives: int = 0
 
+    def line(self, scores: npt.ArrayLike) -> Floats:
+        """intercept + slope * score, in the order of `scores`."""
+        return np.asarray(self.intercept + self.slope * np.asarray(scores, dtype=np.float64))
+
     def risk(self, scores: npt.ArrayLike) -> Floats:
         """Probabilities (0-1) in the order of `scores` (logits)."""
-        return np.asarray(expit(self.intercept + self.slope * np.asarray(scores, dtype=np.float64)))
+        return np.asarray(expit(self.line(scores)))
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -10,7 +10,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import precision_recall_curve
 
 from features.errors import NotReadyError
-from models import admissions, metrics
+from models import admissions, by_day, metrics
 from models.listings import admissions as count_admissions
 from models.listings import listed, overlap, scored_rows, settled_places
 from models.metrics import Floats
@@ -46,7 +46,8 @@ class Evaluation:
     lead_time, notice, episodes: as `models.admissions` says.
     calibration: rows, predicted, observed, low, high, by tenths of risk; calibration_listed: by fifths of those listed.
     decisions: model, threshold, net_benefit (true positives per row), low, high; 'everyone' acts on all. risks: low,
-    high, rows, positives. precision_recall: model, recall, precision. counts: numbers by name; rows, people and
+    high, rows, positives. precision_recall: model, recall, precision. by_day, timing: as `models.by_day` says of the
+    lead's curve; empty where it has none. counts: numbers by name; rows, people and
     admissions of usable rows; settled places listed, and those of them already admitted; and the rows that were already
     admitted, immature or unlabelled, of which the last two are left out of every measure.
     """
@@ -67,6 +68,8 @@ class Evaluation:
     decisions: pd.DataFrame
     risks: pd.DataFrame
     precision_recall: pd.DataFrame
+    by_day: pd.DataFrame
+    timing: pd.DataFrame
     counts: dict[str, int]
     first_cut: pd.Timestamp
     last_cut: pd.Timestamp
@@ -97,6 +100,7 @@ def evaluate(
     lead: str = "model",
     traits: pd.DataFrame | None = None,
     against: str | None = None,
+    curve: pd.DataFrame | None = None,
     resampling: Resampling | None = None,
 ) -> Evaluation:
     """Judge `scores` (person_id, as_of, score, risk), called `lead`, on every cut that they cover.
@@ -106,17 +110,20 @@ def evaluate(
     person_id, as_of and one column of scores a rule or model, for the same rows. key: breaks ties as the lists do.
     traits: person_id, as_of, `known` (an urgent team had taken the person on) and a column of words for each group;
     of a group named 'training', those 'never seen in training' are judged on their own too. against: the comparator
-    that `contrasts` are with. NotReadyError where no usable row has an admission, or all have.
+    that `contrasts` are with. curve: the lead's, as `Bundle.curve` gives it; labels then say admitted_day.
+    NotReadyError where no usable row has an admission, or all have.
     """
     draws = resampling or Resampling()
     rows, names = scored_rows(scores, labels, comparators, lead, key)
     rows, groups = with_traits(rows, traits)
+    rows = by_day.with_curve(rows, labels, curve)
     places = settled_places(rows, memberships, names, capacities)
     usable = rows[rows["state"] == "usable"]
     _check_outcomes(usable)
     overall, differences = _overall(usable, places, names, draws)
     days = admissions.admission_days(places, names)
     groups = [*groups, "team_id"]
+    shown = places[places["listed"] & (places["state"] == "usable")]
     return Evaluation(
         lead=lead,
         overall=overall,
@@ -130,10 +137,12 @@ def evaluate(
         notice=admissions.notice(days, names, draws),
         episodes=admissions.episodes(places, names, draws),
         calibration=_calibration(usable, TENTHS, draws),
-        calibration_listed=_calibration(places[places["listed"] & (places["state"] == "usable")], FIFTHS, draws),
+        calibration_listed=_calibration(shown, FIFTHS, draws),
         decisions=_decisions(usable, names, draws),
         risks=_risks(usable),
         precision_recall=_precision_recall(usable, names),
+        by_day=by_day.by_day(usable, shown, draws),
+        timing=by_day.timing(usable, draws),
         counts=_counts(rows, places, usable),
         first_cut=rows["as_of"].min(),
         last_cut=rows["as_of"].max(),

@@ -17,7 +17,7 @@ DASHES = ("-", "--", "-.", ":")
 
 
 def figures(evaluation: Evaluation) -> dict[str, Figure]:
-    """lead_time, calibration, decisions, precision_recall and risk_distribution."""
+    """lead_time, calibration, decisions, precision_recall and risk_distribution; and by_day where there is a curve."""
     drawings: dict[str, Callable[[Evaluation], Figure]] = {
         "lead_time": lead_time,
         "calibration": calibration,
@@ -25,6 +25,8 @@ def figures(evaluation: Evaluation) -> dict[str, Figure]:
         "precision_recall": precision_recall,
         "risk_distribution": risk_distribution,
     }
+    if len(evaluation.by_day):
+        drawings["by_day"] = by_day
     return {name: draw(evaluation) for name, draw in drawings.items()}
 
 
@@ -77,6 +79,21 @@ def calibration(evaluation: Evaluation) -> Figure:
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.legend(frameon=False)
+    return figure
+
+
+def by_day(evaluation: Evaluation) -> Figure:
+    """The share admitted within so many days, and the share that the curve expects, with 95% intervals."""
+    figure, axes = _axes("Admitted within so many days, as expected and as observed", "Days", "Share admitted")
+    parts = evaluation.by_day.groupby("who", sort=False)
+    for (who, rows), colour, dashes in zip(parts, PALETTE, DASHES, strict=False):
+        axes.plot(rows["day"], rows["expected"], color=colour, linestyle=dashes, label=f"{who}: expected")
+        bars = _bars(rows, "observed")
+        label = f"{who}: observed"
+        axes.errorbar(rows["day"], rows["observed"], yerr=bars, fmt="o", color=colour, capsize=3, label=label)
+    axes.set_ylim(0, None)
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    _legend_beside(axes)
     return figure
 
 

@@ -18,6 +18,7 @@ from features.table import KEYS, Contract
 from models import boosting
 from models.bundle import ENSEMBLE, LOGISTIC, MODELS, Bundle
 from models.calibration import Calibration, fit_calibration
+from models.curve import Admitted, Tilt, fit_tilt
 from models.logistic import Logistic, fit_logistics, make_terms
 from models.metrics import log_loss
 from models.splits import CALIBRATE, TRAIN, keyed_share
@@ -32,7 +33,8 @@ class TrainConfig(BaseModel):
     Negatives are sampled for speed only: above `sample_above_rows` training rows, all positives and a keyed share
     `negative_share` of the negatives are kept, and ln(negative_share) is added to every logit, which is exact. Below it
     every row is kept. `lead_from_admissions`: from so many distinct training admissions the ensemble leads; with fewer
-    the logistic regression alone, since the trees then have little to add to it.
+    the logistic regression alone, since the trees then have little to add to it. `curve`: learn too on which of the
+    nine days admissions fall.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,17 +56,20 @@ class TrainConfig(BaseModel):
     threads: Count = 1
     logistic_l2: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (10.0, 100.0, 1000.0)
     lead_from_admissions: Annotated[int, Field(ge=0)] = 400
+    curve: bool = False
     least_admissions: Count = 20
     least_calibration_admissions: Count = 5
 
 
 @dataclass(frozen=True)
 class Block:
-    """Usable rows of one part in (as_of, person_id) order, with their outcomes."""
+    """Usable rows of one part in (as_of, person_id) order, with their outcomes. days: of the admission, 1 .. 9; 0
+    where there is none, or it is not told."""
 
     table: pd.DataFrame
     positions: npt.NDArray[np.intp]
     labels: npt.NDArray[np.int8]
+    days: npt.NDArray[np.int8]
     admissions: int
 
     @property
@@ -76,6 +81,10 @@ class Block:
         """The rows with their features; a copy, so asked for only once a block is as small as it will be."""
         return self.table.iloc[self.positions].reset_index(drop=True)
 
+    def chosen(self, rows: npt.NDArray[np.bool_]) -> "Block":
+        """Some of its rows; they are of all its admissions."""
+        return replace(self, positions=self.positions[rows], labels=self.labels[rows], days=self.days[rows])
+
 
 def train(
     table: pd.DataFrame, labels: pd.DataFrame, parts: pd.Series, contract: Contract, config: TrainConfig
@@ -83,11 +92,11 @@ def train(
     """Fit both models on the 'train' rows, and choose tree counts, ridge penalty and calibration on the 'calibrate'
     rows, which are later and never sampled.
 
-    table: a feature table under `contract`. labels: person_id, as_of, label, admitted_at, state; only 'usable' rows are
-    learnt from, and rows without a label are left out. parts: a split's answer, row for row with `table`.
-    The lineage has the settings, the contract's fingerprint, library versions, and for each block its rows, people,
-    positives, admissions, first and last cut. NotReadyError where there is too little to learn from, or where the model
-    that leads says nothing about the 'calibrate' rows.
+    table: a feature table under `contract`. labels: person_id, as_of, label, admitted_at, state and, for a curve,
+    admitted_day; only 'usable' rows are learnt from, and rows without a label are left out. parts: a split's answer,
+    row for row with `table`. The lineage has the settings, the contract's fingerprint, library versions, and for each
+    block its rows, people, positives, admissions, first and last cut. NotReadyError where there is too little to learn
+    from, or where the model that leads says nothing about the 'calibrate' rows.
     """
     contract.check(table)
     outcomes = _outcomes(table, labels, parts)
@@ -121,7 +130,21 @@ def _fit(training: Block, later: Block, contract: Contract, config: TrainConfig)
     lineage = _lineage(training, sampled, later, contract, config) | {"later_log_loss": losses}
     identity = {model: Calibration() for model in MODELS}
     draft = Bundle(boosters, logistic, identity, contract, lineage, lead, log_share, config.threads)
-    return replace(draft, calibration={model: _calibrate(draft, later, model) for model in identity})
+    bundle = replace(draft, calibration={model: _calibrate(draft, later, model) for model in identity})
+    return replace(bundle, tilt=_fit_tilt(bundle, sampled, later)) if config.curve else bundle
+
+
+def _fit_tilt(bundle: Bundle, training: Block, later: Block) -> Tilt:
+    """From the admitted rows alone: given an admission, the others say nothing about its day."""
+    mine, after = (_admitted(bundle, block.chosen(block.labels == 1)) for block in (training, later))
+    return fit_tilt(mine, after, bundle.contract)
+
+
+def _admitted(bundle: Bundle, block: Block) -> Admitted:
+    if not block.days.all():
+        message = "A curve needs labels that say on which day each admission fell (admitted_day). Label the rows again."
+        raise ContractError(message)
+    return Admitted(block.frame, bundle.calibration[bundle.lead].line(bundle.logits(block.frame)), block.days)
 
 
 def _check_lead(bundle: Bundle, later: Block) -> None:
@@ -136,7 +159,7 @@ def _check_lead(bundle: Bundle, later: Block) -> None:
 
 
 def _outcomes(table: pd.DataFrame, labels: pd.DataFrame, parts: pd.Series) -> pd.DataFrame:
-    """Label, admitted_at and state of each row of `table`, null where it has none."""
+    """Label, admitted_at, admitted_day and state of each row of `table`, null where it has none."""
     if len(parts) != len(table):
         message = (
             f"Parts must be given row for row with the table; found {len(parts)} for {len(table)} rows. Split it again."
@@ -146,14 +169,16 @@ def _outcomes(table: pd.DataFrame, labels: pd.DataFrame, parts: pd.Series) -> pd
     if table.duplicated(keys).any() or labels.duplicated(keys).any():
         message = "Tables and labels must have one row for each person and cut; found duplicates. Rebuild them."
         raise ContractError(message)
-    return table[keys].merge(labels[[*keys, "label", "admitted_at", "state"]], on=keys, how="left")
+    told = labels.reindex(columns=[*keys, "label", "admitted_at", "admitted_day", "state"])
+    return table[keys].merge(told, on=keys, how="left")
 
 
 def _block(table: pd.DataFrame, outcomes: pd.DataFrame, parts: pd.Series, part: str) -> Block:
     chosen = outcomes[(outcomes["state"] == "usable").to_numpy() & (parts == part).to_numpy()]
     chosen = chosen.sort_values(["as_of", "person_id"])
     admitted = chosen.loc[chosen["label"] == 1, ["person_id", "admitted_at"]].drop_duplicates()
-    return Block(table, chosen.index.to_numpy(np.intp), chosen["label"].to_numpy(np.int8), len(admitted))
+    days = chosen["admitted_day"].fillna(0).to_numpy(np.int8)
+    return Block(table, chosen.index.to_numpy(np.intp), chosen["label"].to_numpy(np.int8), days, len(admitted))
 
 
 def _check_enough(block: Block, part: str, least: int) -> None:
@@ -176,7 +201,7 @@ def _sample(block: Block, config: TrainConfig) -> tuple[Block, float]:
         return block, 0.0
     keys, share = block.keys, config.negative_share
     kept = keyed_share(keys["person_id"], keys["as_of"], config.sampling_key, share) | (block.labels == 1)
-    return replace(block, positions=block.positions[kept], labels=block.labels[kept]), log(share)
+    return block.chosen(kept), log(share)
 
 
 def _fit_logistic(training: Block, later: Block, contract: Contract, log_share: float, config: TrainConfig) -> Logistic:

@@ -205,7 +205,8 @@ def _explained(
     previous: pd.DataFrame | None,
     over: Mapper,
 ) -> Ranking:
-    """The ranking with age, sex and, for those listed, three reasons and what `listing.told` adds."""
+    """The ranking with age, sex and, for those listed, three reasons, the curve of the nine days where the model has
+    one, and what `listing.told` adds."""
     config, listed = service.config, ranked.loc[ranked["listed"], "person_id"].unique()
     mine = snap.frame[snap.frame["person_id"].isin(listed)].reset_index(drop=True)
     local = snap.as_of.astimezone(ZoneInfo(config.zone))
@@ -225,9 +226,11 @@ def _explained(
 
 
 def _said(bundle: Bundle, frame: pd.DataFrame, sentence: Sentence) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """person_id and `WORDS`, and the `pulls`, of the people in `frame`."""
+    """person_id, `WORDS` and the curve, where the model has one; and the `pulls`, of the people in `frame`."""
     contributions = family_contributions(bundle, frame)
     words = reasons(bundle, frame, sentence, contributions)[["person_id", *WORDS]]
+    if bundle.tilt is not None:
+        words = words.merge(bundle.curve(frame).drop(columns="as_of"), on="person_id")
     return words, pulls(bundle, frame, sentence, contributions)
 
 

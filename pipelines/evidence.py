@@ -35,6 +35,8 @@ TIDY: Sequence[str] = (
     "decisions",
     "precision_recall",
 )
+OF_A_CURVE = ("by_day", "timing")
+"""Written only where the model has a curve of the nine days."""
 LIST_COLUMNS = {"ppv": "PPV", "recall": "share listed", "lift": "lift", "nne": "NNE"}
 RANKING_COLUMNS = {"auroc": "AUROC", "average_precision": "average precision"}
 PERCENTAGES = {"ppv", "recall"}
@@ -57,7 +59,8 @@ def write_evidence(
     folder.mkdir(parents=True, exist_ok=True)
     told = facts(judged, bundle, service.config)
     drawings = {key: as_svg(figure) for key, figure in figures(judged).items()}
-    files = {f"{key}.csv": getattr(judged, key).to_csv(index=False) for key in TIDY}
+    tables = [*TIDY, *(OF_A_CURVE if len(judged.by_day) else ())]
+    files = {f"{key}.csv": getattr(judged, key).to_csv(index=False) for key in tables}
     files |= {f"{key}.svg": svg for key, svg in drawings.items()}
     files["tripod-ai.csv"] = tripod(told).to_csv(index=False)
     files["model-card.md"] = model_card(told)
@@ -110,7 +113,46 @@ def _for_everyone(judged: Evaluation, drawings: dict[str, str]) -> list[Section]
             {"Risk against what happened": drawings["calibration"]},
             {"Of those listed, by fifths of risk": _curve(judged.calibration_listed)},
         ),
+        *_when(judged, drawings),
     ]
+
+
+def _when(judged: Evaluation, drawings: dict[str, str]) -> list[Section]:
+    """What a curve of the nine days is worth; nothing where the model has none."""
+    if judged.by_day.empty:
+        return []
+    says = (
+        "The curve says how much of each risk falls within so many days. It is held against the same risk spread "
+        "evenly over the nine days, which ranks as the risk does: of the log loss less is better, of AUROC more."
+    )
+    caption = "Share admitted within so many days, as expected and as observed"
+    return [
+        Section(
+            "When in the nine days",
+            (says,),
+            {"Within so many days": drawings["by_day"]},
+            {caption: _day_by_day(judged.by_day), "Against the same risk spread evenly": _timing(judged.timing)},
+        )
+    ]
+
+
+def _day_by_day(table: pd.DataFrame) -> pd.DataFrame:
+    ends = table.filter(like="expected_over_observed").set_axis(["value", "low", "high"], axis=1)
+    return pd.DataFrame(
+        {
+            "who": table["who"],
+            "within days": table["day"],
+            "expected": [f"{share:.2%}" for share in table["expected"]],
+            "observed": _with_percent(table, "observed", places=2),
+            "expected over observed": with_interval(ends, places=2),
+        }
+    )
+
+
+def _timing(table: pd.DataFrame) -> pd.DataFrame:
+    names = {"measure": table["measure"].str.replace("_", " ")}
+    figures_of = {name: [f"{value:.4f}" for value in table[name]] for name in ("curve", "even")}
+    return pd.DataFrame(names | figures_of | {"difference": with_interval(table, "difference", places=5)})
 
 
 def _for_whom_and_how(judged: Evaluation) -> list[Section]:
@@ -212,9 +254,12 @@ def _by_measure(frame: pd.DataFrame) -> list[str]:
     return [share if flag else other for share, other, flag in zip(shares, others, flags, strict=True)]
 
 
-def _with_percent(frame: pd.DataFrame, column: str) -> list[str]:
+def _with_percent(frame: pd.DataFrame, column: str, places: int = 1) -> list[str]:
     rows = zip(frame[column], frame["low"], frame["high"], strict=True)
-    return [f"{value:.1%} ({low:.1%} to {high:.1%})" if pd.notna(value) else "" for value, low, high in rows]
+    return [
+        f"{value:.{places}%} ({low:.{places}%} to {high:.{places}%})" if pd.notna(value) else ""
+        for value, low, high in rows
+    ]
 
 
 def with_interval(frame: pd.DataFrame, column: str = "value", places: int = 3) -> list[str]:
@@ -244,6 +289,11 @@ def _figures_of(judged: Evaluation) -> dict[str, Any]:
     for row in judged.overall.itertuples():
         figures_of = found["models"].setdefault(row.model, {})
         figures_of[row.measure] = {k: _finite(getattr(row, k)) for k in ("value", "low", "high")}
+    if len(judged.timing):
+        ends = ("curve", "even", "difference", "low", "high")
+        found["timing"] = {
+            row.measure: {k: _finite(getattr(row, k)) for k in ends} for row in judged.timing.itertuples()
+        }
     return found
 
 

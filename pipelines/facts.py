@@ -21,6 +21,7 @@ from pipelines.pages.words import plain_date
 TEMPLATES = Path(__file__).parent / "pages" / "templates"
 NOTICE = 2
 """Days before an admission from which on a team can still do something."""
+CURVE = " A curve says how much of the risk falls within 1, 2 .. 9 days; it ranks nobody."
 OF_PEOPLE = ("people", "admissions", "listed_people", "deaths", "deaths_listed")
 """Counts of persons rather than of person-days."""
 
@@ -129,6 +130,7 @@ def facts(judged: Evaluation, bundle: Bundle, config: ServiceConfig) -> dict[str
         "beside": ", ".join(
             _words(model, len(bundle.boosters)) for model in bundle.calibration if model != judged.lead
         ),
+        "curve": CURVE if bundle.tilt is not None else "",
         "lead_from": f"{lineage['config']['lead_from_admissions']:,}",
         "as_of": _day(lineage["as_of"], config.zone),
         "train_period": f"{_day(training['first_as_of'], config.zone)} to {_day(training['last_as_of'], config.zone)}",

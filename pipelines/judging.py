@@ -71,6 +71,7 @@ def judge(
         lead=bundle.lead,
         traits=traits(service, frame, data.learned),
         against=against,
+        curve=bundle.curve(frame) if bundle.tilt is not None else None,
     )
 
 

@@ -96,10 +96,10 @@ def evaluate_champion(service: Service, tell: Tell) -> Evidence:
     return write_evidence(judge(bundle, data, service), bundle, service, champion.bundle.name)
 
 
-def _digest(data: Dataset) -> str:
-    """SHA-256 over the features, labels and parts of every row."""
-    digest = sha256()
-    for frame in (data.frame, data.labels[["label", "state"]], data.parts.to_frame()):
+def _digest(data: Dataset, with_days: bool) -> str:
+    """SHA-256 over the features, labels and parts of every row; `with_days`, over the days of admissions too."""
+    digest, learned = sha256(), ["label", "state", *(["admitted_day"] if with_days else [])]
+    for frame in (data.frame, data.labels[learned], data.parts.to_frame()):
         digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
     return digest.hexdigest()
 
@@ -118,7 +118,7 @@ def _lineage(service: Service, data: Dataset, bundle: Bundle, as_of: datetime) -
         "caseload": service.config.caseload.model_dump(mode="json"),
         "outcome": service.config.outcome.model_dump(mode="json"),
         "catalogue": service.catalogue_text,
-        "rows": _digest(data),
+        "rows": _digest(data, service.config.training.curve),
         "batches": sha256(batches.encode()).hexdigest(),
         "admission_lag_days": round(data.lag_days, 3),
         "training_states": {str(state): int(n) for state, n in sorted(excluded.items())},

@@ -9,10 +9,14 @@ from typing import Any
 import pandas as pd
 
 from features.windows import HORIZON_DAYS
+from models.curve import WITHIN
 from models.ranking import in_words
 from pipelines.pages import words
 from pipelines.pages.stamp import Stamp
 
+SOON = 3
+"""Days of which a page says how much of the risk falls within them."""
+EVEN = SOON / HORIZON_DAYS
 CHANGES = {"new": "New", "rising": "Up", "steady": "Same", "falling": "Down"}
 
 
@@ -23,7 +27,8 @@ class Person:
 
     section: one of `models.sections.LISTED`. mornings: the risk on the nine mornings before, the oldest first, NaN
     where on no caseload; empty where they were not worked out. marks: what happened, as kind -> calendar days before
-    today. held_by: the teams of a shared list; elsewhere: the last contact, where it was another team's.
+    today. held_by: the teams of a shared list; elsewhere: the last contact, where it was another team's. curve: the
+    risk of an admission within 1 .. 9 days; empty where the model tells of none.
     """
 
     person_id: int
@@ -55,6 +60,7 @@ class Person:
     held_by: tuple[str, ...] = ()
     elsewhere: str = ""
     next_planned: str = ""
+    curve: tuple[float, ...] = ()
 
     @property
     def section_words(self) -> str:
@@ -69,6 +75,14 @@ class Person:
         """The risk it moved from; empty for someone new, or where it did not move or is not known."""
         moved = self.change in ("rising", "falling") and math.isfinite(self.previous_risk)
         return f"from {in_words(self.previous_risk).removeprefix('about ')}" if moved else ""
+
+    @property
+    def when_words(self) -> str:
+        """How much of the risk falls soon; empty where that is not known."""
+        if not self.curve:
+            return ""
+        share, even = (words.fraction(of) for of in (self.curve[SOON - 1] / self.curve[-1], EVEN))
+        return f"About {share} of this chance falls within three days; spread evenly over the nine, {even} would."
 
     @property
     def seen_words(self) -> str:
@@ -129,6 +143,7 @@ def _person(row: Mapping[Any, Any], names: Mapping[str, str], stamp: Stamp) -> P
         last_seen_by=_text(row["last_seen_by"]) if seen else "",
         birth_date=None if pd.isna(row["birth_date"]) else pd.Timestamp(row["birth_date"]).date(),
         last_seen_at=pd.Timestamp(row["last_seen"]).to_pydatetime() if seen else None,
+        curve=tuple(float(row[column]) for column in WITHIN if pd.notna(row.get(column))),
         **_beside(row, names, stamp),
     )
 

@@ -44,6 +44,25 @@ SECTIONS = {
 }
 """The sections of a list by their key, in the order of reading."""
 
+FRACTIONS = {
+    0.1: "a tenth",
+    0.2: "a fifth",
+    0.25: "a quarter",
+    1 / 3: "a third",
+    0.4: "two fifths",
+    0.5: "half",
+    0.6: "three fifths",
+    2 / 3: "two thirds",
+    0.75: "three quarters",
+    0.8: "four fifths",
+    0.9: "nine tenths",
+}
+
+
+def fraction(share: float) -> str:
+    """A share (0-1) as the nearest fraction that people say."""
+    return FRACTIONS[min(FRACTIONS, key=lambda said: abs(said - share))]
+
 
 def plain_date(day: Date) -> str:
     return f"{day.day:02d}-{MONTHS[day.month - 1]}-{day.year:04d}"

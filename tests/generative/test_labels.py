@@ -48,5 +48,7 @@ def test_labels_are_those_of_a_loop(stays, deaths, cuts):
         inside = any(first < hour < last for _, first, last, _ in mine)
         assert row.label == bool(admitted)
         assert pd.isna(row.admitted_at) if not admitted else row.admitted_at == moments([min(admitted)])[0]
+        first = 1 + (min(admitted) - hour) // 24 if admitted else pd.NA
+        assert row.admitted_day is first or row.admitted_day == first
         assert row.state == ("already_admitted" if inside else "usable")
         assert row.died == (not admitted and any(one == person and at in window for one, at in deaths))

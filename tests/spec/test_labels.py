@@ -54,6 +54,42 @@ def test_nine_days_are_days_of_the_wall_clock(history, cut, last_inside, first_o
 
 
 @pytest.mark.parametrize(
+    ("cut", "admitted", "day"),
+    [
+        (CUT, "2026-01-05 06:00", 1),
+        (CUT, "2026-01-06 05:59", 1),
+        (CUT, "2026-01-06 06:00", 2),
+        (CUT, "2026-01-14 05:59", 9),
+        (CUT, "2026-01-14 06:00", None),
+        ("2026-03-22 06:00", "2026-03-29 05:59", 7),  # the night of 23 hours is the seventh day's
+        ("2026-03-22 06:00", "2026-03-29 06:00", 8),
+        ("2026-10-20 06:00", "2026-10-25 05:59", 5),  # and that of 25 hours the fifth's
+        ("2026-10-20 06:00", "2026-10-25 06:00", 6),
+    ],
+)
+def test_each_of_the_nine_days_is_half_open_on_the_wall_clock(history, cut, admitted, day):
+    stays = history(stays=f"person_id | method | admitted_at\n1 | 21 | {admitted}")["stays"]
+    spells = inpatient_spells(stays, london("2027-01-01 00:00"), OutcomeRules(), 180)
+    cuts = index(cut, "2025-06-01 06:00")
+    found = label(
+        cuts, spells, NOBODY, NO_MERGES, matured_at=london("2027-01-01 00:00"), lag_days=0, zone="Europe/London"
+    )
+    assert found["admitted_day"].astype(object).where(found["admitted_day"].notna(), None).tolist() == [day, None]
+
+
+def test_the_first_admission_of_several_has_the_day(history):
+    stays = history(
+        stays="""person_id | method | admitted_at | discharged_at
+                 1 | 11 | 2026-01-05 10:00 | 2026-01-05 20:00
+                 1 | 21 | 2026-01-07 10:00 | 2026-01-08 10:00
+                 1 | 21 | 2026-01-09 10:00 | 2026-01-10 10:00"""
+    )["stays"]
+    spells = inpatient_spells(stays, london(LATER), OutcomeRules(), 180)
+    found = label(index(CUT), spells, NOBODY, NO_MERGES, matured_at=london(LATER), lag_days=0, zone="Europe/London")
+    assert found["admitted_day"].tolist() == [3]
+
+
+@pytest.mark.parametrize(
     ("method", "expected"),
     [
         ("21", 1),
@@ -128,6 +164,7 @@ def test_a_death_at_home_is_no_admission_and_is_told_apart(history):
     spells = inpatient_spells(history()["stays"], london(LATER), OutcomeRules(), 180)
     found = label(index(CUT), spells, deaths, NO_MERGES, matured_at=london(LATER), lag_days=0, zone="Europe/London")
     assert (found["label"].iloc[0], bool(found["died"].iloc[0])) == (0, True)
+    assert found["admitted_day"].isna().all()
 
 
 def test_outcomes_follow_a_person_found_to_be_someone_else(history):
@@ -168,4 +205,5 @@ def test_outcomes_given_as_a_table_follow_the_same_boundary():
     given = pd.DataFrame({"person_id": [1], "at": pd.Series([london("2026-01-14 06:00")], dtype="datetime64[us, UTC]")})
     found = given_labels(index("2026-01-05 06:00", "2026-01-05 06:01", "2026-01-14 06:00"), given, "Europe/London")
     assert found["label"].tolist() == [0, 1, 1]
+    assert found["admitted_day"].iloc[1:].tolist() == [9, 1]
     assert set(found["state"]) == {"usable"}

@@ -6,6 +6,7 @@ import pytest
 
 from features.errors import ContractError, NotReadyError
 from models import metrics
+from models.curve import WITHIN
 from models.evaluation import LIST_MEASURES, RISK_MEASURES, ROW_MEASURES, evaluate
 from models.figures import figures
 from models.ranking import Capacities
@@ -258,6 +259,61 @@ def test_calibration_tenths_hold_every_usable_row():
     assert table["rows"].sum() == EVALUATION.counts["rows"]
     assert table["predicted"].is_monotonic_increasing
     assert (table["rows"] * table["observed"]).sum() == pytest.approx(EVALUATION.counts["positives"])
+
+
+DAYS_AHEAD = (LABELS["admitted_at"] - LABELS["as_of"]) // pd.Timedelta(days=1) + 1
+DATED = LABELS.assign(admitted_day=DAYS_AHEAD.astype("Int8"))
+EVEN = KEYS.assign(**{column: WORLD["risk"] * day / 9 for day, column in enumerate(WITHIN, start=1)})
+
+
+def test_without_a_curve_there_is_nothing_about_days():
+    assert EVALUATION.by_day.empty
+    assert EVALUATION.timing.empty
+
+
+def test_the_curve_by_day_by_hand():
+    found = judged(labels=DATED, curve=EVEN).by_day.set_index(["who", "day"])
+    usable = DATED["state"] == "usable"
+    # 3 is a positive from day 1 on, 9 to 1 days ahead; 7 from day 0 on, 5 to 1 days ahead.
+    hits = np.array([2, 4, 6, 8, 10, 11, 12, 13, 14])
+    assert found.loc["everyone", "observed"].to_numpy() == pytest.approx(hits / usable.sum())
+    expected = WORLD.loc[usable, "risk"].sum() * np.arange(1, 10) / 9
+    assert found.loc["everyone", "expected"].to_numpy() == pytest.approx(expected / usable.sum())
+    assert found.loc["everyone", "expected_over_observed"].to_numpy() == pytest.approx(expected / hits)
+    assert found.loc["listed", "rows"].tolist() == [EVALUATION.counts["listed"]] * 9
+    # Listed are 3 on all of its nine days and 7 on its last three.
+    listed = found.loc["listed", "observed"].to_numpy() * EVALUATION.counts["listed"]
+    assert listed == pytest.approx([2, 4, 6, 7, 8, 9, 10, 11, 12])
+    settled = found[found["low"].notna()]
+    assert (settled["low"] <= settled["observed"]).all()
+    assert (settled["observed"] <= settled["high"]).all()
+
+
+def test_an_even_curve_is_worth_nothing_beyond_its_risk():
+    table = judged(labels=DATED, curve=EVEN).timing.set_index("measure")
+    assert table[["difference", "low", "high"]].abs().to_numpy().max() < 1e-12
+    usable = WORLD["state"] == "usable"
+    soon = (DATED["admitted_day"] <= 3).fillna(False)[usable]
+    assert table.loc["auroc_3_days", "curve"] == pytest.approx(metrics.auroc(soon, WORLD["risk"][usable]))
+    risk, label = WORLD["risk"][usable], WORLD["label"][usable]
+    loss = np.where(label == 1, -np.log(risk / 9), -np.log(1 - risk)).mean()
+    assert table.loc["day_log_loss", "even"] == pytest.approx(loss)
+
+
+def test_a_curve_that_knows_the_day_has_the_smaller_loss():
+    at = DATED["admitted_day"].fillna(5).astype(int)
+    knowing = KEYS.assign(
+        **{c: WORLD["risk"] * np.where(day < at, 0.05 * day, 1) for day, c in enumerate(WITHIN, start=1)}
+    )
+    found = judged(labels=DATED, curve=knowing)
+    table = found.timing.set_index("measure")
+    assert table.loc["day_log_loss", "low"] < table.loc["day_log_loss", "difference"] < 0
+    assert table.loc["day_log_loss", "difference"] == pytest.approx(
+        table.loc["day_log_loss", "curve"] - table.loc["day_log_loss", "even"]
+    )
+    assert set(figures(found)) == {*figures(EVALUATION), "by_day"}
+    expected = figures(found)["by_day"].axes[0].lines[0].get_ydata()
+    assert list(expected) == found.by_day.loc[found.by_day["who"] == "everyone", "expected"].tolist()
 
 
 def test_row_order_changes_nothing():

@@ -178,6 +178,15 @@ def test_hostile_text_stays_text(hostile: str) -> None:
     assert hostile in read.text
 
 
+def test_when_in_the_nine_days_is_said_where_the_model_tells_of_it() -> None:
+    soon = tuple(0.125 * share for share in (0.15, 0.28, 0.41, 0.52, 0.63, 0.73, 0.83, 0.92, 1.0))
+    usual, told = page(FACTS, PULLS), page(FACTS, PULLS, curve=soon)
+    said = "About two fifths of this chance falls within three days; spread evenly over the nine, a third would."
+    assert said in told.text
+    assert told.text.replace(f"{said} ", "") == usual.text
+    assert "About half of this chance" in person(curve=(0.02, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.11, 0.12)).when_words
+
+
 def test_the_strip_is_told_in_words_and_drawn_day_by_day() -> None:
     assert strip_words(person()) == (
         "Risk: 8 days ago 1 in 50, 7 days ago 1 in 50, 6 days ago 1 in 50, 5 days ago 1 in 50, 4 days ago 1 in 50, "
