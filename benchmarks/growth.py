@@ -31,8 +31,9 @@ import country  # noqa: E402
 from features.build import build  # noqa: E402
 from features.frames import moments  # noqa: E402
 from models.bundle import Bundle, load  # noqa: E402
+from models.settings import TrainConfig  # noqa: E402
 from models.splits import CALIBRATE, TRAIN  # noqa: E402
-from models.training import TrainConfig, train  # noqa: E402
+from models.training import train  # noqa: E402
 from pipelines.building import snapshot  # noqa: E402
 from pipelines.config import RunConfig, load_config  # noqa: E402
 from pipelines.mapping import opened  # noqa: E402

@@ -23,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from features.table import Contract, FeatureInfo, make_contract  # noqa: E402
 from models import metrics  # noqa: E402
-from models.training import TrainConfig, train  # noqa: E402
+from models.settings import TrainConfig  # noqa: E402
+from models.training import train  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 FEATURES, TOLD = 80, 12

@@ -1,6 +1,6 @@
 """History and index rows -> the feature table: events as one stream, the compiled pass, and facts about the person."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,11 +11,10 @@ import pyarrow as pa
 from features.aggregates import KINDS, Floats
 from features.catalogue import Catalogue
 from features.events import Stream, joined, streams
-from features.frames import connect, micros, moments, to_frame
+from features.frames import connect, micros, to_frame
 from features.kernel import compute, index_rows, program
 from features.table import KEYS, FeatureInfo
 from features.teams import team_counts, team_shares, teams_of
-from features.windows import shift_moments
 
 NO_TEAMS = pd.DataFrame({"row": pd.Series(dtype="int64"), "team_id": pd.Series(dtype=object)})
 IN_FORCE = "o.known_from <= l.as_of and (o.known_to is null or l.as_of < o.known_to)"
@@ -83,14 +82,6 @@ def fill_from_events(
         events, infos = joined(found, catalogue), list(places.values())
         rows = index_rows(keyed["person_id"].to_numpy(np.int64), micros(keyed["as_of"]), infos, zone)
         compute(figures, events, rows, program(infos, list(places), events, rows.days), zone)
-
-
-def window_starts(as_ofs: Iterable[datetime], days: Iterable[int], zone: str) -> pd.DataFrame:
-    """as_of (each once) and, for each look-back, `start_{days}`: where it begins. A negative length looks ahead."""
-    given = as_ofs if isinstance(as_ofs, pd.Series) else pd.Series(list(as_ofs), dtype="datetime64[us, UTC]")
-    cuts = given.astype("datetime64[us, UTC]").drop_duplicates(ignore_index=True)
-    columns = {f"start_{d}": moments(shift_moments(micros(cuts), -d, zone)) for d in sorted(set(days))}
-    return pd.DataFrame({"as_of": cuts, **columns})
 
 
 def personal(tables: Mapping[str, pa.Table], keyed: pd.DataFrame, zone: str) -> dict[str, np.ndarray]:

@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from features.build import window_starts
 from features.frames import connect, to_frame
+from features.windows import window_starts
 
 ON_CASELOAD = "on the caseload"
 NO_ACTIVITY, OPTED_OUT = "no recent activity", "national opt-out"

@@ -8,10 +8,9 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from features.build import window_starts
 from features.frames import query
 from features.schema import EMERGENCY_METHODS
-from features.windows import HORIZON_DAYS
+from features.windows import HORIZON_DAYS, window_starts
 
 LAG_QUANTILE = 0.95
 SETTLED_DAYS = 30

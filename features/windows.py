@@ -13,6 +13,9 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+
+from features.frames import micros, moments
 
 Ints = npt.NDArray[np.int64]
 
@@ -91,3 +94,11 @@ def _moment(micros: int) -> datetime:
 
 def _micros(moment: datetime) -> int:
     return (moment - EPOCH) // MICROSECOND
+
+
+def window_starts(as_ofs: Iterable[datetime], days: Iterable[int], zone: str) -> pd.DataFrame:
+    """as_of (each once) and, for each look-back, `start_{days}`: where it begins. A negative length looks ahead."""
+    given = as_ofs if isinstance(as_ofs, pd.Series) else pd.Series(list(as_ofs), dtype="datetime64[us, UTC]")
+    cuts = given.astype("datetime64[us, UTC]").drop_duplicates(ignore_index=True)
+    columns = {f"start_{d}": moments(shift_moments(micros(cuts), -d, zone)) for d in sorted(set(days))}
+    return pd.DataFrame({"as_of": cuts, **columns})

@@ -19,13 +19,11 @@ from features.errors import ContractError, NotReadyError, nearest
 from features.table import KEYS, Contract
 from models import boosting
 from models.calibration import Calibration
-from models.curve import WITHIN, Tilt
+from models.curve import Tilt
 from models.logistic import Logistic
+from models.settings import ENSEMBLE, LIGHTGBM, LOGISTIC, WITHIN
 
 FORMAT = 1
-LIGHTGBM, LOGISTIC, ENSEMBLE = "lightgbm", "logistic", "ensemble"
-MODELS = (ENSEMBLE, LIGHTGBM, LOGISTIC)
-"""The ensemble's score is the mean of the other two's."""
 MANIFEST, CURVE = "bundle.json", "curve.json"
 
 

@@ -9,9 +9,9 @@ import pandas as pd
 
 from features.table import KEYS
 from models import metrics
-from models.curve import WITHIN
 from models.metrics import TINY, Floats
 from models.resampling import Resampling, divided, percentile_interval
+from models.settings import WITHIN
 
 SOON = 3
 """Days within which a team can hardly do more than visit: the curve is judged there too."""

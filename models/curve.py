@@ -22,8 +22,6 @@ from models.logistic import Term, make_terms
 Floats = npt.NDArray[np.float64]
 
 PLACES = np.linspace(-1.0, 1.0, HORIZON_DAYS)
-WITHIN = tuple(f"within_{day}" for day in range(1, HORIZON_DAYS + 1))
-"""The columns of a curve: the risk of an admission within so many days."""
 PENALTIES = (30.0, 100.0, 300.0, 1000.0, 3000.0, 10_000.0)
 SLIGHT, MODERATION = 1.0, 10.0
 """Ridge on the tilt's level and the score's share in it, and on how far recalibration may move them: worth 3 and 25

@@ -12,7 +12,8 @@ import pandas as pd
 from features.errors import ContractError
 from features.table import KEYS
 from models import boosting
-from models.bundle import ENSEMBLE, LIGHTGBM, LOGISTIC, Bundle
+from models.bundle import Bundle
+from models.settings import ENSEMBLE, LIGHTGBM, LOGISTIC
 
 Sentence = Callable[[str, Mapping[str, float]], str]
 """From a family and a row's features to the words that state its facts; empty where it has nothing to state."""

@@ -3,53 +3,17 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import isnan
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing import TYPE_CHECKING, Any
 
 from models.bundle import Bundle
+from models.settings import GateConfig
 from models.splits import CALIBRATE, TRAIN
-from models.subgroups import SMALLEST
 
 if TYPE_CHECKING:
     from models.evaluation import Evaluation
 
 LINEAGE = ("as_of", "batches", "blocks", "catalogue", "config", "contract", "libraries", "rows")
 """What a model must say of where it came from, so that it can be built again."""
-
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class GateConfig(BaseModel):
-    """The limits.
-
-    least_admissions: in the test period; fewer can show nothing. tolerated_loss: the low end of the paired interval of
-    PPV at capacity may lie below the champion's by this share of it, since an equal model that is newer is welcome and
-    one that may be worse is not. gain_over_rules: with no champion, the same holds against the best simple rule, and
-    PPV must be more than this above the rule's. expected_over_observed, calibration_slope: lowest and highest.
-    subgroup_loss: a group is materially worse off where its recall at list size is below the champion's by more than
-    this share of it and the interval of the difference leaves out 0. subgroup_admissions: groups with fewer are not
-    compared.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    least_admissions: Annotated[int, Field(ge=1)] = 50
-    gain_over_rules: Annotated[float, Field(ge=-1, le=1)] = 0.0
-    tolerated_loss: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.1
-    expected_over_observed: tuple[Annotated[float, Field(gt=0)], float] = (0.8, 1.25)
-    calibration_slope: tuple[Annotated[float, Field(gt=0)], float] = (0.7, 1.4)
-    subgroup_loss: Share = 0.25
-    subgroup_admissions: Annotated[int, Field(ge=SMALLEST)] = 20
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "GateConfig":
-        for name in ("expected_over_observed", "calibration_slope"):
-            low, high = getattr(self, name)
-            if low >= high:
-                message = f"{name} must be the lowest and the highest value allowed, in this order"
-                raise ValueError(message)
-        return self
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from models.listings import SETTLED, listed
 from models.metrics import auroc, top_of_groups
 from models.ranking import tie_order
 from models.resampling import Resampling, clustered_interval
-from models.subgroups import SMALLEST
+from models.settings import SMALLEST
 
 WHOLE = "all"
 """The month of the figures of all months together."""

@@ -8,9 +8,8 @@ import pandas as pd
 from features.table import KEYS
 from models.listings import admissions, listed
 from models.resampling import Resampling, divided, percentile_interval
+from models.settings import SMALLEST
 
-SMALLEST = 10
-"""Counts of people or admissions below this, and what is made of them, are not shown."""
 UNRECORDED = "not recorded"
 TRAINING, NEVER_SEEN = "training", "never seen in training"
 KNOWN = "known"

@@ -4,61 +4,24 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from math import log
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
 from features.errors import ContractError, NotReadyError
 from features.table import KEYS, Contract
 from models import boosting
-from models.bundle import ENSEMBLE, LOGISTIC, MODELS, Bundle
+from models.bundle import Bundle
 from models.calibration import Calibration, fit_calibration
 from models.curve import Admitted, Tilt, fit_tilt
 from models.logistic import Logistic, fit_logistics, make_terms
 from models.metrics import log_loss
+from models.settings import ENSEMBLE, LOGISTIC, MODELS, TrainConfig
 from models.splits import CALIBRATE, TRAIN, keyed_share
-
-Share = Annotated[float, Field(gt=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-
-
-class TrainConfig(BaseModel):
-    """Everything that shapes a model apart from its rows.
-
-    Negatives are sampled for speed only: above `sample_above_rows` training rows, all positives and a keyed share
-    `negative_share` of the negatives are kept, and ln(negative_share) is added to every logit, which is exact. Below it
-    every row is kept. `lead_from_admissions`: from so many distinct training admissions the ensemble leads; with fewer
-    the logistic regression alone, since the trees then have little to add to it. `curve`: learn too on which of the
-    nine days admissions fall.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    seeds: Annotated[tuple[int, ...], Field(min_length=1, max_length=5)] = (1, 2, 3)
-    negative_share: Share = 0.05
-    sample_above_rows: Count = 300_000
-    sampling_key: str = "negatives"
-    leaves: Annotated[int, Field(ge=2, le=255)] = 15
-    learning_rate: Share = 0.05
-    most_trees: Count = 400
-    patience: Count = 40
-    least_leaf_rows: Count = 80
-    feature_fraction: Share = 0.3
-    bagging_fraction: Share = 0.7
-    leaf_l2: Annotated[float, Field(ge=0)] = 10.0
-    max_bin: Annotated[int, Field(ge=2, le=255)] = 63
-    monotone: Literal["basic", "intermediate"] | None = "intermediate"
-    threads: Count = 1
-    logistic_l2: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (10.0, 100.0, 1000.0)
-    lead_from_admissions: Annotated[int, Field(ge=0)] = 400
-    curve: bool = False
-    least_admissions: Count = 20
-    least_calibration_admissions: Count = 5
 
 
 @dataclass(frozen=True)

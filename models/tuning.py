@@ -2,17 +2,17 @@
 the model."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
 
 from features.errors import NotReadyError
 from features.table import Contract
 from features.windows import shift_days
+from models.settings import TrainConfig, TuneConfig
 from models.splits import CALIBRATE, EMBARGO, TRAIN
-from models.training import TrainConfig, later_log_loss
+from models.training import later_log_loss
 
 SEARCHED: dict[str, tuple[float, float]] = {
     "leaves": (7, 31),
@@ -22,18 +22,6 @@ SEARCHED: dict[str, tuple[float, float]] = {
     "leaf_l2": (1.0, 50.0),
 }
 """The search space: lowest and highest."""
-
-
-class TuneConfig(BaseModel):
-    """trials: how many settings are tried, the configured ones first; 0 leaves those as they are. Each is judged on
-    `blocks` blocks of `block_days` at the end of the training time, fitted on what lies an embargo before each."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    trials: Annotated[int, Field(ge=0, le=20)] = 0
-    blocks: Annotated[int, Field(ge=1, le=4)] = 2
-    block_days: Annotated[int, Field(ge=7)] = 42
-    seed: int = 1
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from features.tallies import Tallies
 from models.drift import Floats, Judged, angles, judged, logs, spans
-from models.subgroups import SMALLEST
+from models.settings import SMALLEST
 
 VOLUME, DELAY, EMPTY, CODES, FEATURES = "volume", "delay", "empty cells", "codes", "features"
 CHECKS = (VOLUME, DELAY, EMPTY, CODES, FEATURES)

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from models.ranking import in_words
-from models.subgroups import SMALLEST
+from models.settings import SMALLEST
 from pipelines.pages import Section, report_page, words
 from pipelines.publish import MANIFEST
 from pipelines.runs import Run

@@ -24,13 +24,10 @@ from features.cohort import CaseloadRules
 from features.errors import ConfigError, nearest
 from features.labels import OutcomeRules
 from features.sources.task import FrameSpec
-from models.bundle import MODELS
-from models.gate import GateConfig
 from models.ranking import Capacities
 from models.roll_out import RollOutConfig
 from models.sections import SectionRules
-from models.training import TrainConfig
-from models.tuning import TuneConfig
+from models.settings import MODELS, GateConfig, TrainConfig, TuneConfig
 from pipelines.gates.config import AlertsConfig, GatesConfig
 
 DATA_VARIABLE = "MINUSNINE_DATA"

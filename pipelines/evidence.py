@@ -15,7 +15,7 @@ from models.bundle import Bundle
 from models.evaluation import Evaluation
 from models.figures import figures
 from models.gate import Line
-from models.subgroups import SMALLEST
+from models.settings import SMALLEST
 from pipelines.facts import counted, facts, in_short, is_small, model_card, outcome_words, tripod
 from pipelines.pages import Section, report_page
 from pipelines.service import Service

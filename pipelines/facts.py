@@ -11,10 +11,10 @@ import pandas as pd
 import yaml
 
 from features.windows import HORIZON_DAYS
-from models.bundle import ENSEMBLE, LIGHTGBM, LOGISTIC, Bundle
+from models.bundle import Bundle
 from models.evaluation import Evaluation
 from models.gate import Line
-from models.subgroups import SMALLEST
+from models.settings import ENSEMBLE, LIGHTGBM, LOGISTIC, SMALLEST
 from pipelines.config import ServiceConfig
 from pipelines.pages.words import plain_date
 

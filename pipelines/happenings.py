@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
 
-from features.catalogue import Catalogue, Event
-from features.cohort import CaseloadRules
 from features.frames import query
-from features.labels import OutcomeRules
 from features.windows import HORIZON_DAYS, shift_days
+
+if TYPE_CHECKING:  # the pages are made of what happened, and need no catalogue
+    from features.catalogue import Catalogue, Event
+    from features.cohort import CaseloadRules
+    from features.labels import OutcomeRules
 
 CONTACT, READING, RECORD, STAY, ATTENDANCE, REFERRAL = (
     "contact",
@@ -22,6 +24,15 @@ CONTACT, READING, RECORD, STAY, ATTENDANCE, REFERRAL = (
     "referral",
 )
 HELD, PLANNED, EMERGENCY = "held", "planned", "emergency"
+MARKED = {
+    HELD: "seen",
+    "unknown": "unknown",
+    "no_access": "no_access",
+    "patient_cancelled": "cancelled",
+    "provider_cancelled": "cancelled",
+    "late_not_seen": "no_access",
+}
+"""How each contact is marked; one that is planned is not."""
 IN_FORCE = "o.known_from <= m.as_of and (o.known_to is null or m.as_of < o.known_to)"
 COLUMNS = {
     "contacts": ("team_id", "occurred_at", "status", "seen", "medium", "unscheduled"),
@@ -36,9 +47,9 @@ TIMELINE_DAYS, USUAL_DAYS, HOSPITAL_DAYS = 90, 180, 365
 def happenings(
     tables: dict[str, pa.Table],
     as_of: datetime,
-    catalogue: Catalogue,
-    outcome: OutcomeRules,
-    rules: CaseloadRules,
+    catalogue: "Catalogue",
+    outcome: "OutcomeRules",
+    rules: "CaseloadRules",
     zone: str,
 ) -> pd.DataFrame:
     """person_id, kind, what, happened_at, ended_at, known_from, value, team_id, medium, place, by person and time.
@@ -83,7 +94,7 @@ _REFERRALS = f"""
      and (o.closed_at is null or o.closed_at >= m.d90)"""
 
 
-def _stays(outcome: OutcomeRules) -> str:
+def _stays(outcome: "OutcomeRules") -> str:
     methods, classes = (
         ", ".join(f"'{code}'" for code in codes) for codes in (outcome.emergency_methods, outcome.patient_classes)
     )
@@ -96,14 +107,14 @@ def _stays(outcome: OutcomeRules) -> str:
      and (o.discharged_at is not null or o.admitted_at >= m.believed_from)"""
 
 
-def _observations(catalogue: Catalogue) -> Iterator[str]:
+def _observations(catalogue: "Catalogue") -> Iterator[str]:
     """What was recorded, and not what the catalogue makes of it on a scale of its own."""
     for place, (name, event) in enumerate(catalogue.events.items()):
         if event.table == "observations" and event.value in ("null", "value"):
             yield _observation(name, event, place)
 
 
-def _observation(name: str, event: Event, place: int) -> str:
+def _observation(name: str, event: "Event", place: int) -> str:
     """Readings are the catalogue's events that have a value; records are rows without one, of those that have none."""
     reading, words = event.value != "null", (event.words or name).replace("'", "''")
     kind, days, known = (READING, USUAL_DAYS, "is not null") if reading else (RECORD, TIMELINE_DAYS, "is null")

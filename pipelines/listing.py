@@ -18,7 +18,7 @@ from models.sections import not_shown, sections
 from pipelines.beside import Beside, moved
 from pipelines.config import ListsConfig
 from pipelines.grouping import teams_on
-from pipelines.happenings import ATTENDANCE, CONTACT, HELD, PLANNED, REFERRAL, STAY, unended
+from pipelines.happenings import ATTENDANCE, CONTACT, HELD, MARKED, PLANNED, REFERRAL, STAY, unended
 
 MORNINGS = [f"risk_{days}d" for days in range(1, HORIZON_DAYS + 1)]
 TEXTS = ["marks", "moved", "in_hands", "held_by", "elsewhere_team", "elsewhere_by"]
@@ -26,16 +26,6 @@ TIMES = ["elsewhere_at", "next_planned"]
 NUMBERS = ["home_days", "referred_days"]
 COLUMNS = [*MORNINGS, *TEXTS, *TIMES, *NUMBERS, "section"]
 """What `told` adds to a ranking."""
-MARKED = {
-    HELD: "seen",
-    "unknown": "unknown",
-    "no_access": "no_access",
-    "patient_cancelled": "cancelled",
-    "provider_cancelled": "cancelled",
-    "late_not_seen": "no_access",
-}
-"""How each contact is marked; one that is planned is not."""
-
 Row = Mapping[Any, Any]
 
 

@@ -12,7 +12,7 @@ from models import watch_figures
 from models.decay import SIDES as DECAY_SIDES
 from models.drift import RECENT, places
 from models.over_time import WHOLE
-from models.subgroups import SMALLEST
+from models.settings import SMALLEST
 from models.watching import CHECKS, VOLUME
 from pipelines.alarms import DATA, MODEL, SIDES, Alarm
 from pipelines.config import ServiceConfig

@@ -14,7 +14,7 @@ import numpy as np
 
 from features.cohort import NOBODY, OPTED_OUT, OptedOut
 from features.errors import ConfigError, SourceError, StaleFeedError
-from models.subgroups import SMALLEST
+from models.settings import SMALLEST
 from pipelines.config import OptOutConfig
 from pipelines.service import Service
 from pipelines.workspace import pseudonyms

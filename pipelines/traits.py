@@ -7,8 +7,9 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from features.build import IN_FORCE, window_starts
+from features.build import IN_FORCE
 from features.frames import query
+from features.windows import window_starts
 from models.subgroups import NEVER_SEEN, TRAINING
 from pipelines.mapping import map_buckets
 from pipelines.service import Service

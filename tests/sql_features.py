@@ -1,9 +1,9 @@
 """The features in SQL that says what it means: an independent way to the same figures as the compiled pass."""
 
 from features.aggregates import SCALE
-from features.build import window_starts
 from features.frames import connect, to_frame
 from features.schema import ENDS
+from features.windows import window_starts
 
 DAY = "86400e6"
 NOT_COMPILED = ("person", "team_share")

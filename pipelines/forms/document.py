@@ -5,10 +5,10 @@ import math
 import tempfile
 from collections.abc import Sequence
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import typst
 
 from pipelines.pages import Person, Stamp, Team, words
@@ -41,7 +41,9 @@ def document(team: Team, people: Sequence[Person], stamp: Stamp) -> bytes:
 @cache
 def _fonts() -> typst.Fonts:
     """DejaVu Sans as matplotlib brings it, and none of the machine's own."""
-    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    package = find_spec("matplotlib")  # to import it would take longer than setting a document
+    assert package is not None, "matplotlib is a dependency"
+    folder = Path(str(package.origin)).parent / "mpl-data" / "fonts" / "ttf"
     return typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[folder])
 
 

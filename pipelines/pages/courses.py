@@ -17,6 +17,7 @@ from pipelines.happenings import (
     CONTACT,
     EMERGENCY,
     HELD,
+    MARKED,
     PLANNED,
     READING,
     RECORD,
@@ -25,7 +26,6 @@ from pipelines.happenings import (
     TIMELINE_DAYS,
     unended,
 )
-from pipelines.listing import MARKED
 from pipelines.pages import words
 from pipelines.pages.stamp import Stamp
 

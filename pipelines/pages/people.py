@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from features.windows import HORIZON_DAYS
-from models.curve import WITHIN
 from models.ranking import in_words
+from models.settings import WITHIN
 from pipelines.pages import words
 from pipelines.pages.stamp import Stamp
 

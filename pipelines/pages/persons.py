@@ -51,7 +51,8 @@ class ToldBeside:
         if self.happened is None or self.pulled is None:
             return {}
         mine = self.people.intersection(people)
-        return courses(*(rows[rows["person_id"].isin(mine)] for rows in (self.happened, self.pulled)), self.stamp)
+        happened, pulled = (rows[rows["person_id"].isin(mine)] for rows in (self.happened, self.pulled))
+        return courses(happened, pulled, self.stamp)
 
 
 def told_beside(

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from models.bundle import load
-from models.curve import WITHIN
+from models.settings import WITHIN
 from pipelines import steps, tracking
 from pipelines.building import snapshot
 from pipelines.service import Service

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from features.errors import ConfigError, ContractError, NotReadyError, RefusedError
-from models.gate import GateConfig, Line
-from models.tuning import TuneConfig
+from models.gate import Line
+from models.settings import GateConfig, TuneConfig
 from pipelines import steps, tracking
 from pipelines.evidence import Evidence
 from pipelines.promotion import Decision

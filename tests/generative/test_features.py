@@ -13,13 +13,13 @@ from naive_features import Naive
 from sql_features import sql_features
 
 from features import events, kernel
-from features.build import build, build_part, finish, window_starts
+from features.build import build, build_part, finish
 from features.catalogue import load_catalogue
 from features.history import empty_history
 from features.schema import TABLES, history_schema
 from features.teams import added
 from features.vocabulary import AGGREGATES
-from features.windows import HORIZON_DAYS
+from features.windows import HORIZON_DAYS, window_starts
 
 ZONE = "Europe/London"
 CATALOGUE = load_catalogue(

@@ -4,9 +4,9 @@ import pytest
 import yaml
 
 from models import metrics
-from models.bundle import LIGHTGBM, LOGISTIC
 from models.resampling import clustered_draws, percentile_interval
-from models.training import TrainConfig, train
+from models.settings import LIGHTGBM, LOGISTIC, TrainConfig
+from models.training import train
 from pipelines import steps
 from pipelines.config import load_config
 from pipelines.judging import judged_rows, rows_for

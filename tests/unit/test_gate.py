@@ -7,11 +7,12 @@ import pytest
 from pydantic import ValidationError
 
 from features.table import FeatureInfo, make_contract
-from models.bundle import LIGHTGBM, Bundle
+from models.bundle import Bundle
 from models.calibration import Calibration
 from models.evaluation import Evaluation
-from models.gate import LINEAGE, GateConfig, figures, gate
+from models.gate import LINEAGE, figures, gate
 from models.logistic import Logistic
+from models.settings import LIGHTGBM, GateConfig
 
 CONTRACT = make_contract((FeatureInfo("count_call_7d", "calls", "count", "call", 7, 1, 0.0),), "a test")
 LINEAGE_FULL = dict.fromkeys(LINEAGE, "known") | {

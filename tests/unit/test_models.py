@@ -12,10 +12,11 @@ from threadpoolctl import threadpool_limits
 from features.errors import ContractError, NotReadyError
 from features.table import FeatureInfo, make_contract
 from models import boosting, metrics, resampling
-from models.bundle import ENSEMBLE, LIGHTGBM, LOGISTIC, _load_pyfunc, load
+from models.bundle import _load_pyfunc, load
 from models.calibration import fit_calibration
 from models.explanation import family_contributions, reasons
-from models.training import TrainConfig, train
+from models.settings import ENSEMBLE, LIGHTGBM, LOGISTIC, TrainConfig
+from models.training import train
 
 CONTRACT = make_contract(
     (

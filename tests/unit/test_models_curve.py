@@ -9,10 +9,11 @@ from scipy.special import expit
 
 from features.errors import ContractError, NotReadyError
 from features.table import FeatureInfo, make_contract
-from models.bundle import ENSEMBLE, LIGHTGBM, LOGISTIC, load
-from models.curve import MODERATION, PLACES, SLIGHT, WITHIN, Admitted, Tilt, fit_tilt
+from models.bundle import load
+from models.curve import MODERATION, PLACES, SLIGHT, Admitted, Tilt, fit_tilt
 from models.logistic import Term
-from models.training import TrainConfig, train
+from models.settings import ENSEMBLE, LIGHTGBM, LOGISTIC, WITHIN, TrainConfig
+from models.training import train
 
 CONTRACT = make_contract(
     (

@@ -6,11 +6,11 @@ import pytest
 
 from features.errors import ContractError, NotReadyError
 from models import metrics
-from models.curve import WITHIN
 from models.evaluation import LIST_MEASURES, RISK_MEASURES, ROW_MEASURES, evaluate
 from models.figures import figures
 from models.ranking import Capacities
 from models.resampling import Resampling
+from models.settings import WITHIN
 from models.subgroups import NEVER_SEEN, SMALLEST, _hidden
 
 START = pd.Timestamp("2025-01-06 06:00", tz="UTC").as_unit("us")

@@ -8,8 +8,8 @@ from scipy.special import expit
 
 from features.errors import NotReadyError
 from features.table import FeatureInfo, make_contract
-from models.training import TrainConfig
-from models.tuning import SEARCHED, TuneConfig, tune, validation_blocks
+from models.settings import TrainConfig, TuneConfig
+from models.tuning import SEARCHED, tune, validation_blocks
 
 CONTRACT = make_contract(
     tuple(FeatureInfo(f"count_{name}_7d", "contacts", "count", name, 7, 0, 0.0) for name in ("call", "visit")), "a test"
