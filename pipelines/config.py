@@ -247,7 +247,8 @@ class RunConfig(_Section):
     """Who works on the person buckets: threads of this process, a pool of processes on this machine, or the workers of
     the Dask cluster whose scheduler is at `address`.
 
-    workers: how many threads or processes; a cluster brings its own. patience: after so many seconds with no answer
+    workers: how many threads or processes; a cluster brings its own. Pages of many people are always made by so many
+    processes of the machine that publishes. patience: after so many seconds with no answer
     from the scheduler, or with no worker left, a run on a cluster is given up.
     """
 

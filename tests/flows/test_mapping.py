@@ -254,3 +254,39 @@ def on(small_config, folder, run):
         (folder / name).symlink_to(small_config.parent / name)
     (folder / "run.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
     return str(folder / "run.yaml")
+
+
+KILLED = """
+import os, time
+from pipelines.mapping import started
+
+if __name__ == "__main__":
+    pool, found = started(2), set()
+    while len(found) < 2:
+        found.add(pool.submit(os.getpid).result())
+    print(*found, flush=True)
+    time.sleep(300)
+"""
+
+
+def test_processes_end_with_a_run_that_is_killed(tmp_path):
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as run:
+        workers = [int(word) for word in run.stdout.readline().split()]
+        assert len(workers) == 2
+        assert all(map(at_work, workers))
+        run.kill()
+    until = time.monotonic() + 30
+    while any(map(at_work, workers)):
+        assert time.monotonic() < until, "a process of a run that was killed still waits for work"
+        time.sleep(0.1)
+
+
+def at_work(process):
+    """Whether there is such a process, and it has not merely to be reaped."""
+    told = Path(f"/proc/{process}/stat")
+    try:
+        return told.read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
