@@ -117,7 +117,7 @@ def test_a_world_is_checked_and_drawn(small_config, tmp_path):
     few = {"places": 300, "days": 150, "truth_days": 45}
     done = check(loaded.model_copy(update={"simulator": loaded.simulator | few}), quiet)
     exact = [one for one in done.checks if "lives from each state" in one.what or "tenths" in one.what]
-    assert len(exact) == 3
+    assert len(exact) == 4
     assert all(one.well for one in exact)
     assert {path.name for path in done.page.parent.iterdir()} == {"index.html", "course.png", "checks.png"}
 
