@@ -76,6 +76,9 @@ def contributions(boosters: Sequence[str], frame: pd.DataFrame, contract: Contra
 
 def _mean(boosters: Sequence[str], values: npt.NDArray[Any], **how: Any) -> Floats:
     """Of what each booster predicts. They work side by side, each in a thread of its own: LightGBM's own threads wait
-    for one another, which takes far longer where other work keeps the machine busy."""
-    with ThreadPoolExecutor(len(boosters)) as over:
-        return np.asarray(np.mean(list(over.map(lambda text: read(text).predict(values, **how), boosters)), axis=0))
+    for one another, which takes far longer where other work keeps the machine busy. The same booster twice works once:
+    to explain, LightGBM notes the depth of its trees in the booster itself."""
+    different = list(dict.fromkeys(boosters))
+    with ThreadPoolExecutor(len(different)) as over:
+        found = dict(zip(different, over.map(lambda text: read(text).predict(values, **how), different), strict=True))
+    return np.asarray(np.mean([found[text] for text in boosters], axis=0))

@@ -47,9 +47,9 @@ class Evaluation:
     calibration: rows, predicted, observed, low, high, by tenths of risk; calibration_listed: by fifths of those listed.
     decisions: model, threshold, net_benefit (true positives per row), low, high; 'everyone' acts on all. risks: low,
     high, rows, positives. precision_recall: model, recall, precision. by_day, timing: as `models.by_day` says of the
-    lead's curve; empty where it has none. counts: numbers by name; rows, people and
-    admissions of usable rows; settled places listed, and those of them already admitted; and the rows that were already
-    admitted, immature or unlabelled, of which the last two are left out of every measure.
+    lead's curve; empty where it has none. counts: numbers by name; rows, people and admissions of usable rows; settled
+    places listed, and those of them already admitted; and the rows that were already admitted, immature or unlabelled,
+    of which the last two are left out of every measure.
     """
 
     lead: str

@@ -6,8 +6,7 @@ another model stood.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -63,20 +62,21 @@ def beside(
     bundle: Bundle,
     as_of: datetime,
     people: tuple[People, People],
-    said: "Future[tuple[pd.DataFrame, pd.DataFrame]]",
+    today: Callable[[], pd.DataFrame],
     sentence: Sentence,
     over: Mapper,
 ) -> Beside:
-    """people: those listed, and those no longer so. said: will have words and the `pulls` of those listed."""
+    """people: those listed, and those no longer so. today: answers with the `pulls` of those listed; it is asked when
+    nothing else of the model's is, since no booster may explain twice at the same time."""
     listed, gone = people
     work = partial(_of_bucket, history, config, catalogue, as_of, listed, gone)
     parts, happened, left, deaths, merged = zip(*map_buckets(over, work, range(history.buckets)), strict=True)
     before = finished(parts, catalogue)
-    yesterday = mornings_before(as_of, config.zone)[0]
+    yesterday, pulled = mornings_before(as_of, config.zone)[0], today()
     return Beside(
         pd.concat(happened, ignore_index=True),
         _mornings(bundle, before, as_of, config.zone),
-        _pulled(bundle, said.result()[1], before[before["as_of"] == yesterday], sentence, catalogue),
+        _pulled(bundle, pulled, before[before["as_of"] == yesterday], sentence, catalogue),
         pd.concat(left, ignore_index=True),
         pd.concat(deaths, ignore_index=True),
         np.concatenate(merged),

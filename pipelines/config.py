@@ -248,8 +248,8 @@ class RunConfig(_Section):
     the Dask cluster whose scheduler is at `address`.
 
     workers: how many threads or processes; a cluster brings its own. Pages of many people are always made by so many
-    processes of the machine that publishes. patience: after so many seconds with no answer
-    from the scheduler, or with no worker left, a run on a cluster is given up.
+    processes of the machine that publishes. patience: after so many seconds with no answer from the scheduler, or with
+    no worker left, a run on a cluster is given up.
     """
 
     by: Literal["threads", "processes", "dask"] = "threads"

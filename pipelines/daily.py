@@ -215,7 +215,8 @@ def _explained(
     people = listed, left["person_id"].unique()
     with ThreadPoolExecutor(1) as apart:  # today's reasons, while the mornings before are worked out
         said = apart.submit(_said, bundle, mine, sentence)
-        found = beside(service.history, config, service.catalogue, bundle, snap.as_of, people, said, sentence, over)
+        known = service.history, config, service.catalogue, bundle, snap.as_of
+        found = beside(*known, people, lambda: said.result()[1], sentence, over)
     words, _ = said.result()
     frame = ranked.merge(words, on="person_id", how="left").merge(snap.details, on="person_id", how="left")
     told = listing.told(frame.assign(**frame[WORDS].fillna("")), found, config.lists, snap.as_of, config.zone)

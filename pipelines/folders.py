@@ -6,9 +6,12 @@ Never over a cluster: these files name people.
 
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
+from features.errors import WorkersError
 from pipelines.forms import FILES, forms
 from pipelines.mapping import by_processes, map_buckets, started
 from pipelines.pages import Person, Stamp, Team, csv_text, list_page
@@ -34,16 +37,20 @@ class FolderOf:
 def expect(listed: int, workers: int) -> None:
     """Start the processes of a day on which about so many people will be listed, so that they are ready in time."""
     if _worth_while(listed, workers):
-        for _ in range(workers):
-            _processes(workers).submit(forms, tuple(FILES))
+        with suppress(BrokenProcessPool, OSError):  # `folders` does without them
+            for _ in range(workers):
+                _processes(workers).submit(forms, tuple(FILES))
 
 
 def folders(wanted: Sequence[FolderOf], workers: int) -> list[dict[str, bytes]]:
-    """The files of each team's folder by their paths in it, made by so many processes where that is worth while."""
+    """The files of each team's folder by their paths in it, made by so many processes where that is worth while; by
+    this one, which takes longer, where they do not start or live."""
     if not _worth_while(sum(len(one.listed) for one in wanted), workers):
         return [files_of(one) for one in wanted]
     try:
         return map_buckets(partial(by_processes, _processes(workers)), files_of, wanted)
+    except (WorkersError, OSError):
+        return [files_of(one) for one in wanted]
     finally:
         _processes(workers).shutdown()
         _processes.cache_clear()

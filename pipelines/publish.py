@@ -112,9 +112,11 @@ def publish(
 
 
 def last_listed(folder: Path) -> int:
-    """How many places the newest lists have; 0 where there are none."""
-    manifest = folder / LATEST / MANIFEST
-    return int(json.loads(manifest.read_bytes())["listed"]) if manifest.is_file() else 0
+    """How many places the newest lists have, as far as they say so; else 0, since nothing but speed hangs on it."""
+    try:
+        return int(json.loads((folder / LATEST / MANIFEST).read_bytes())["listed"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
 
 
 def stands(folder: Path, day: str) -> bool:

@@ -1,9 +1,18 @@
-"""What the tests of flows share: one Prefect server."""
+"""What the tests of flows share: one Prefect server, and a process that has nothing but MLflow and our package."""
 
+import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
+import pandas as pd
 import pytest
+
+from pipelines import tracking
+from pipelines.service import Service
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +38,27 @@ def flows(prefect_home):
         from pipelines import flows
 
         yield flows
+
+
+@pytest.fixture
+def in_a_clean_process(tmp_path):
+    """(configuration, code, rows) -> what the code makes of the champion's folder in MLflow and of the rows; it is run
+    with their paths and the path of its answer, and neither a workspace nor a configuration."""
+    return lambda config, code, rows: _in_a_clean_process(config, code, rows, tmp_path)
+
+
+def _in_a_clean_process(config, code, rows, folder):
+    import mlflow
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlflow.set_tracking_uri(tracking.tracking_uri(Service(config).workspace))
+        uri = f"models:/{tracking.MODEL}@{tracking.CHAMPION}"
+        model = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder / "model"))
+    given, answer = folder / "rows.parquet", folder / "answer.parquet"
+    rows.to_parquet(given)
+    clean = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT), "DO_NOT_TRACK": "1"}
+    line = [sys.executable, "-c", code, model, given, answer]
+    run = subprocess.run(line, cwd=folder, env=clean, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return pd.read_parquet(answer)

@@ -1,12 +1,7 @@
 """The optional curve of the nine days, from the configuration to a person's page and MLflow's pyfunc."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-import warnings
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,7 +13,6 @@ from pipelines import steps, tracking
 from pipelines.building import snapshot
 from pipelines.service import Service
 
-ROOT = Path(__file__).parents[2]
 CLEAN = """
 import sys, warnings
 warnings.simplefilter("ignore")
@@ -92,28 +86,10 @@ def test_a_persons_page_says_when_and_the_ranking_is_as_without(curved, trained)
     assert again.rows >= made.published.listed
 
 
-def test_mlflows_pyfunc_gives_the_same_curve_in_a_clean_process(curved, tmp_path):
-    import mlflow
-
+def test_mlflows_pyfunc_gives_the_same_curve_in_a_clean_process(curved, in_a_clean_process):
     frame = frame_of(curved).head(50)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        mlflow.set_tracking_uri(tracking.tracking_uri(Service(curved).workspace))
-        uri = f"models:/{tracking.MODEL}@{tracking.CHAMPION}"
-        folder = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(tmp_path / "model"))
-    frame.to_parquet(tmp_path / "rows.parquet")
-    clean = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT), "DO_NOT_TRACK": "1"}
-    run = subprocess.run(
-        [sys.executable, "-c", CLEAN, folder, str(tmp_path / "rows.parquet"), str(tmp_path / "answer.parquet")],
-        cwd=tmp_path,
-        env=clean,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
+    told = in_a_clean_process(curved, CLEAN, frame)
     bundle = load(tracking.champion(Service(curved).workspace).bundle)
-    told = pd.read_parquet(tmp_path / "answer.parquet")
     pd.testing.assert_frame_equal(told, bundle.curve(frame), check_exact=True)
     curve = told[list(WITHIN)].to_numpy()
     assert (np.diff(curve, axis=1) > 0).all()

@@ -113,6 +113,14 @@ def test_another_seed_gives_another_model(bundle):
     assert other.logistic == bundle.logistic
 
 
+@pytest.mark.parametrize("asked", [boosting.logits, boosting.contributions])
+def test_boosters_side_by_side_give_the_mean_of_each_also_where_one_is_there_twice(bundle, asked):
+    first, second = bundle.boosters[:2]
+    one, other = (asked([text], TEST, CONTRACT, 1) for text in (first, second))
+    assert (asked([first, second, first], TEST, CONTRACT, 1) == np.mean([one, other, one], axis=0)).all()
+    assert not np.array_equal(one, other)
+
+
 def test_only_usable_rows_before_the_test_are_learnt_from(bundle):
     used = PARTS.isin(["train", "calibrate"])
     table, labels, parts = TABLE.copy(), LABELS.copy(), PARTS.copy()

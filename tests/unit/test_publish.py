@@ -8,7 +8,9 @@ import os
 import re
 import stat
 import threading
+from concurrent.futures.process import BrokenProcessPool
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.errors import RemoteError
+from pipelines.folders import expect
+from pipelines.mapping import started
 from pipelines.pages import people
 from pipelines.pages.lists import CSV_COLUMNS
 from pipelines.pages.teams import slug
-from pipelines.publish import LATEST, MANIFEST, Published, PublishError, Stamp, publish
+from pipelines.publish import LATEST, MANIFEST, Published, PublishError, Stamp, last_listed, publish
 
 AS_OF = datetime(2026, 7, 3, 5, 0, tzinfo=UTC)
 ADA, BEN, CAT = 1, -2, 3
@@ -335,6 +339,27 @@ def test_a_folder_that_fails_in_another_process_stops_the_day(tmp_path: Path, mo
     with pytest.raises(RemoteError):
         run(tmp_path, other_forms=("no such form",), workers=2)
     assert not (tmp_path / LATEST).exists()
+
+
+def test_folders_are_made_where_other_processes_do_not_live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For want of memory as a rule: the lists are late then, and not left out."""
+    alone = run(tmp_path / "alone")
+    monkeypatch.setattr("pipelines.folders.SHARED_FROM", 1)
+    dead = started(2)
+    with pytest.raises(BrokenProcessPool):
+        dead.submit(os._exit, 1).result()
+    processes = lru_cache(lambda _workers: dead)
+    monkeypatch.setattr("pipelines.folders._processes", processes)
+    expect(1, 2)
+    assert run(tmp_path / "shared", workers=2).digest == alone.digest
+
+
+@pytest.mark.parametrize("manifest", [None, b"", b"{", b"[]", b"{}", b'{"listed": null}', b'{"listed": 7}'])
+def test_what_the_newest_lists_do_not_say_stops_nothing(tmp_path: Path, manifest: bytes | None) -> None:
+    if manifest is not None:
+        (tmp_path / LATEST).mkdir()
+        (tmp_path / LATEST / MANIFEST).write_bytes(manifest)
+    assert last_listed(tmp_path) == (7 if manifest and b"7" in manifest else 0)
 
 
 def test_a_second_publication_waits_for_the_first(tmp_path: Path) -> None:
