@@ -257,14 +257,14 @@ def on(small_config, folder, run):
 
 
 KILLED = """
-import os, time
+import multiprocessing, time
 from pipelines.mapping import started
 
 if __name__ == "__main__":
-    pool, found = started(2), set()
-    while len(found) < 2:
-        found.add(pool.submit(os.getpid).result())
-    print(*found, flush=True)
+    pool = started(2)
+    for begun in [pool.submit(time.sleep, 0) for _ in range(2)]:  # a pool starts a process where none is idle
+        begun.result()
+    print(*(process.pid for process in multiprocessing.active_children()), flush=True)
     time.sleep(300)
 """
 
@@ -272,11 +272,12 @@ if __name__ == "__main__":
 def test_processes_end_with_a_run_that_is_killed(tmp_path):
     script = tmp_path / "killed.py"
     script.write_text(KILLED)
-    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as run:
+    with ExitStack() as stack:
+        run = stack.enter_context(subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True))
+        stack.callback(run.kill)
         workers = [int(word) for word in run.stdout.readline().split()]
         assert len(workers) == 2
         assert all(map(at_work, workers))
-        run.kill()
     until = time.monotonic() + 30
     while any(map(at_work, workers)):
         assert time.monotonic() < until, "a process of a run that was killed still waits for work"
