@@ -22,10 +22,9 @@ from features.build import Part, build_part
 from features.catalogue import Catalogue
 from features.cohort import caseload, left_out
 from features.labels import deaths_known
-from features.windows import HORIZON_DAYS, shift_days
 from models.bundle import Bundle
 from models.explanation import Sentence, pulls
-from pipelines.building import finished, index_of, looked_at
+from pipelines.building import finished, index_of, looked_at, mornings_before
 from pipelines.config import ServiceConfig
 from pipelines.grouping import grouped
 from pipelines.happenings import COLUMNS, happenings
@@ -62,16 +61,18 @@ def beside(
     bundle: Bundle,
     as_of: datetime,
     people: tuple[People, People],
+    of_teams: pd.DataFrame,
     today: Callable[[], pd.DataFrame],
     sentence: Sentence,
     over: Mapper,
 ) -> Beside:
-    """people: those listed, and those no longer so. today: answers with the `pulls` of those listed; it is asked when
-    nothing else of the model's is, since no booster may explain twice at the same time."""
+    """people: those listed, and those no longer so. of_teams: as `Snapshot` has it. today: answers with the `pulls` of
+    those listed; it is asked when nothing else of the model's is, since no booster may explain twice at the same time.
+    """
     listed, gone = people
     work = partial(_of_bucket, history, config, catalogue, as_of, listed, gone)
     parts, happened, left, deaths, merged = zip(*map_buckets(over, work, range(history.buckets)), strict=True)
-    before = finished(parts, catalogue)
+    before = finished(parts, catalogue, of_teams)
     yesterday, pulled = mornings_before(as_of, config.zone)[0], today()
     return Beside(
         pd.concat(happened, ignore_index=True),
@@ -94,21 +95,15 @@ def _of_bucket(
 ) -> tuple[Part, pd.DataFrame, pd.DataFrame, pd.DataFrame, People]:
     """One bucket's share of a `Beside`; the features of the mornings before are finished once all buckets are known."""
     cuts = mornings_before(as_of, config.zone)
-    tables = looked_at(history, config, catalogue, as_of, cuts, bucket, COLUMNS)
-    theirs = _of(tables, np.concatenate([listed, gone]))
+    theirs = looked_at(history, config, catalogue, as_of, cuts, bucket, COLUMNS, np.concatenate([listed, gone]))
     mine = _of(theirs, listed)
     members, _ = caseload(mine, cuts, config.caseload, config.zone)
-    part = build_part(tables if catalogue.of_teams else mine, index_of(members), catalogue, config.zone, cuts)
+    part = build_part(mine, index_of(members), catalogue, config.zone, [])
     off = _of(theirs, gone)
     left = left_out(grouped(off, config.lists), as_of, config.caseload, config.zone)
     happened = happenings(theirs, as_of, catalogue, config.outcome, config.caseload, config.zone)
     people = theirs["people"].filter(pc.is_valid(theirs["people"]["merged_into"]))
     return part, happened, left, deaths_known(off["people"], off["stays"], as_of), people["person_id"].to_numpy()
-
-
-def mornings_before(as_of: datetime, zone: str) -> list[datetime]:
-    """The nine cuts before this one, the newest first."""
-    return [shift_days(as_of, -days, zone) for days in range(1, HORIZON_DAYS + 1)]
 
 
 def _of(tables: Mapping[str, pa.Table], people: People) -> dict[str, pa.Table]:

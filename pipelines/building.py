@@ -69,6 +69,7 @@ class Snapshot:
 
     details: person_id, age (years), sex, held_30d and readings_30d (as `cohort.observed` counts them), newest (when the
     newest record of those looked at became known). recorded: as `gates.teams.recordings`, of the contacts looked at.
+    of_teams: `features.teams.team_counts` of everyone, at the cut and on the mornings before it.
     """
 
     as_of: datetime
@@ -78,6 +79,7 @@ class Snapshot:
     details: pd.DataFrame
     data_as_of: datetime
     recorded: pd.DataFrame
+    of_teams: pd.DataFrame
 
 
 def matured_outcomes(
@@ -186,9 +188,17 @@ def snapshot(
             "A list needs a history; nothing in it was known by this cut. Ingest extracts first, or correct --as-of."
         )
         raise NotReadyError(message)
-    frame = finished(built, catalogue)
-    recorded = summed(_stacked(seen))
-    return Snapshot(as_of, frame, _stacked(members), _summed(excluded), _stacked(details), max(known), recorded)
+    counts = added([part.counts for part in built])
+    return Snapshot(
+        as_of,
+        finished(built, catalogue, counts),
+        _stacked(members),
+        _summed(excluded),
+        _stacked(details),
+        max(known),
+        summed(_stacked(seen)),
+        counts,
+    )
 
 
 def frame_at(
@@ -199,9 +209,9 @@ def frame_at(
     return finished([part for part, *_ in map_buckets(over, work, range(history.buckets))], catalogue)
 
 
-def finished(parts: Sequence[Part], catalogue: Catalogue) -> pd.DataFrame:
-    """The feature table of all buckets."""
-    counts = added([part.counts for part in parts])
+def finished(parts: Sequence[Part], catalogue: Catalogue, counts: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The feature table of all buckets. counts: of their teams (`teams.added`), where the parts have not all people."""
+    counts = added([part.counts for part in parts]) if counts is None else counts
     return _stacked(finish(part, counts, catalogue) for part in parts)
 
 
@@ -212,9 +222,15 @@ def _caseload(
     tables = looked_at(history, config, catalogue, as_of, [as_of], bucket)
     lists = grouped(tables, config.lists)
     members, excluded = caseload(lists, [as_of], config.caseload, config.zone, opted_out=opted_out)
-    part = build_part(tables, index_of(members), catalogue, config.zone, [as_of])
+    cuts = [as_of, *mornings_before(as_of, config.zone)]
+    part = build_part(tables, index_of(members), catalogue, config.zone, cuts)
     details = _details(tables, part.keyed, as_of, config.zone)
     return part, members, excluded, details, _newest(tables), recordings(lists["contacts"])
+
+
+def mornings_before(as_of: datetime, zone: str) -> list[datetime]:
+    """The nine cuts before this one, the newest first."""
+    return [shift_days(as_of, -days, zone) for days in range(1, HORIZON_DAYS + 1)]
 
 
 def event_columns(catalogue: Catalogue) -> dict[str, set[str]]:
@@ -232,13 +248,15 @@ def looked_at(
     cuts: Sequence[datetime],
     bucket: int,
     also: Mapping[str, Collection[str]] | None = None,
+    people: npt.NDArray[np.int64] | None = None,
 ) -> dict[str, pa.Table]:
     """What caseloads and features at these cuts are made of: events since the longest look-back, in the columns that
-    are looked at (and in those of `also`), and the whole of what may have begun long before and still matter."""
+    are looked at (and in those of `also`), and the whole of what may have begun long before and still matter; only of
+    `people`, where given."""
     since = shift_days(min(cuts), -max(catalogue.longest, config.caseload.active_days) - DAYS_APART, config.zone)
-    lasting = history.read(bucket, [name for name in TABLES if name not in OF_A_PERIOD], known_by)
+    lasting = history.read(bucket, [name for name in TABLES if name not in OF_A_PERIOD], known_by, people=people)
     columns = {name: looked.union((also or {}).get(name, ())) for name, looked in event_columns(catalogue).items()}
-    return lasting | history.read(bucket, OF_A_PERIOD, known_by, columns, since, coded=True)
+    return lasting | history.read(bucket, OF_A_PERIOD, known_by, columns, since, True, people)
 
 
 def _blocks(

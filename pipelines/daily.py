@@ -216,7 +216,7 @@ def _explained(
     with ThreadPoolExecutor(1) as apart:  # today's reasons, while the mornings before are worked out
         said = apart.submit(_said, bundle, mine, sentence)
         known = service.history, config, service.catalogue, bundle, snap.as_of
-        found = beside(*known, people, lambda: said.result()[1], sentence, over)
+        found = beside(*known, people, snap.of_teams, lambda: said.result()[1], sentence, over)
     words, _ = said.result()
     frame = ranked.merge(words, on="person_id", how="left").merge(snap.details, on="person_id", how="left")
     told = listing.told(frame.assign(**frame[WORDS].fillna("")), found, config.lists, snap.as_of, config.zone)

@@ -37,6 +37,7 @@ from features.history import (
     vanished,
     versions,
 )
+from features.runs import Ints
 from features.schema import TABLES, Table, batch_schema
 from pipelines import delta
 from pipelines.fingerprints import digest_of
@@ -140,6 +141,7 @@ class History:
         columns: Mapping[str, Collection[str]] | None = None,
         since: datetime | None = None,
         coded: bool = False,
+        people: Ints | None = None,
     ) -> dict[str, pa.Table]:
         """Tables by name as versions of one bucket's people, or of everyone's, in the order of person, moment and row.
 
@@ -147,10 +149,10 @@ class History:
         as if it had not been ingested. columns: for a table, the only ones of its own columns to read; identity and
         clocks always come. since: leave out versions all of whose moments lie before this one, unless they tell of
         something that has not ended; people are always whole. Files of earlier periods stay shut. coded: texts come as
-        dictionaries, which are quicker to read and to work with.
+        dictionaries, which are quicker to read and to work with. people: only what is told of these.
         """
         visible, wanted = self._visible(), columns or {}
-        condition = _condition(bucket, known_by, since, self.until)
+        condition = _condition(bucket, known_by, since, self.until, people)
 
         def of(table: Table) -> pa.Table:
             own = wanted.get(table.name)
@@ -368,7 +370,7 @@ class History:
 
 
 def _condition(
-    bucket: int | None, known_by: datetime | None, since: datetime | None, until: int | None
+    bucket: int | None, known_by: datetime | None, since: datetime | None, until: int | None, people: Ints | None
 ) -> pc.Expression | None:
     parts = [] if bucket is None else [pc.field("bucket") == bucket]
     if until is not None:
@@ -377,6 +379,8 @@ def _condition(
         parts.append(pc.field("period") >= period_of(since))
     if known_by is not None:
         parts.append(pc.field("known_from") <= pa.scalar(known_by, pa.timestamp("us", tz="UTC")))
+    if people is not None:
+        parts.append(pc.field("person_id").isin(pa.array(people)))
     return reduce(and_, parts) if parts else None
 
 

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -177,6 +178,14 @@ def test_a_period_is_read_from_its_own_files(store):
     for path in earlier:
         path.unlink()
     assert rows(History(store.folder), "contacts", since=day(91 * 6 - 1)) == found
+
+
+@pytest.mark.parametrize("people", [[7], [8, 9], [8], []])
+def test_some_people_are_read_as_among_everyone(store, people):
+    store.ingest(batch("a", contacts=[CONTACT, far(1, person_id=8), far(2), far(3, person_id=9)]), NOW)
+    store.ingest(batch("b", contacts=[far(2, known_from=day(700), person_id=8)]), NOW)
+    found = rows(store, "contacts", people=np.array(people, np.int64))
+    assert found == [row for row in rows(store, "contacts") if row["person_id"] in people]
 
 
 def test_only_the_columns_that_were_asked_for_come(store):
