@@ -5,7 +5,8 @@
 The trust is simulated once and kept in --folder: 26,500 places and 160 days, all of them within the longest look-back,
 so that a build reads every record there is. The last sixty days come as daily drops and are taken up one by one, as a
 service would have; a champion is trained; the lists of the day before stand. Each run then takes up the last day's drop
-and publishes its lists, as a process of its own that is waited for. A further run is timed inside, step by step.
+and publishes its lists, as a process of its own that is waited for. A further run is timed inside, step by step. Before
+and after each, a plain loop is timed: how fast the machine was then, without which seconds say little.
 """
 
 import argparse
@@ -82,7 +83,8 @@ def configured(folder: Path) -> Path:
 
 
 def prepared(folder: Path, tell: Callable[[str], None]) -> None:
-    """The trust on the evening before its last day, in `folder/kept`; made once."""
+    """The trust on the evening before its last day, in `folder/kept`; made once, in a process of its own: one that is
+    started from here counts this one's memory as its own."""
     from pipelines import steps
     from pipelines.config import load_config
 
@@ -105,7 +107,7 @@ def measured(folder: Path, *command: str) -> dict[str, float]:
     """Seconds on the clock, processor seconds and the most memory of one run on the evening before, put back first."""
     shutil.rmtree(folder / "workspace", ignore_errors=True)
     shutil.copytree(folder / "kept", folder / "workspace", symlinks=True, copy_function=put)
-    start = time.perf_counter()
+    loop, start = yardstick(), time.perf_counter()
     with (folder / "run.log").open("w") as log:
         process = subprocess.Popen(command, env=ENVIRONMENT, stdout=log, stderr=log)
         _, status, used = os.wait4(process.pid, 0)
@@ -117,7 +119,17 @@ def measured(folder: Path, *command: str) -> dict[str, float]:
         "processor_seconds": round(used.ru_utime + used.ru_stime, 2),
         "gigabytes": round(used.ru_maxrss / 2**20, 2),
         "load": round(os.getloadavg()[0], 1),
+        "loop_before": round(loop, 2),
+        "loop_after": round(yardstick(), 2),
     }
+
+
+def yardstick() -> float:
+    """Seconds of ten million additions in plain Python."""
+    start, added = time.perf_counter(), 0
+    while added < 10_000_000:
+        added += 1
+    return time.perf_counter() - start
 
 
 def put(source: str, target: str) -> None:
@@ -201,12 +213,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("/tmp/minus-nine-morning"))
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--prepare", action="store_true", help="only make the trust")
     parser.add_argument("--inside", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.inside:
         inside(given.inside[0], given.inside[1], Path(given.inside[2]))
         return
-    prepared(given.folder, partial(print, flush=True))
+    if given.prepare:
+        prepared(given.folder, partial(print, flush=True))
+        return
+    subprocess.run([sys.executable, __file__, "--folder", str(given.folder), "--prepare"], check=True)
     path, day, answer = str(configured(given.folder)), last_day(given.folder), str(given.folder / "steps.json")
     run = [sys.executable, str(Path(sys.executable).with_name("minusnine")), "daily", "--config", path, "--as-of", day]
     runs = [measured(given.folder, *run) for _ in range(given.runs)]
