@@ -219,10 +219,10 @@ def _caseload(
     history: History, config: ServiceConfig, catalogue: Catalogue, as_of: datetime, opted_out: OptedOut, bucket: int
 ) -> tuple[Part, pd.DataFrame, pd.DataFrame, pd.DataFrame, datetime | None, pd.DataFrame]:
     """One bucket's share of a `Snapshot`."""
-    tables = looked_at(history, config, catalogue, as_of, [as_of], bucket)
+    cuts = [as_of, *mornings_before(as_of, config.zone)]
+    tables = looked_at(history, config, catalogue, as_of, cuts, bucket)
     lists = grouped(tables, config.lists)
     members, excluded = caseload(lists, [as_of], config.caseload, config.zone, opted_out=opted_out)
-    cuts = [as_of, *mornings_before(as_of, config.zone)]
     part = build_part(tables, index_of(members), catalogue, config.zone, cuts)
     details = _details(tables, part.keyed, as_of, config.zone)
     return part, members, excluded, details, _newest(tables), recordings(lists["contacts"])

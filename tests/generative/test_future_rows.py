@@ -16,7 +16,7 @@ from features.catalogue import load_catalogue
 from features.cohort import caseload
 from features.schema import TABLES, batch_schema
 from pipelines import steps
-from pipelines.building import looked_at, snapshot
+from pipelines.building import looked_at, mornings_before, snapshot
 from pipelines.mapping import opened
 from pipelines.runs import RUN
 from pipelines.service import Service
@@ -130,6 +130,31 @@ def test_the_period_and_columns_that_a_cut_reads_are_all_that_it_needs(world):
     pd.testing.assert_frame_equal(
         found.memberships.sort_values(order, ignore_index=True), members.sort_values(order, ignore_index=True)
     )
+
+
+OF_TEAMS = """
+events:
+  seen: {table: contacts, where: seen}
+  news2: {table: observations, where: "code = 'news2'", value: value}
+families:
+  all:
+    title: All
+    sentences: [{say: all}]
+    features: [{team_share: news2, among: seen, days: 120}]
+"""
+
+
+def test_teams_on_the_mornings_before_are_counted_as_they_were_counted_then(world):
+    """Nothing looks back further than this feature, so mornings need what lies before the needs of the cut."""
+    config, as_of, *_ = world
+    catalogue, service = load_catalogue(OF_TEAMS, "test"), Service(config)
+    with opened(config.run) as over:
+        today = snapshot(service.history, config, catalogue, as_of, over).of_teams
+        for morning in mornings_before(as_of, config.zone):
+            then = snapshot(service.history, config, catalogue, morning, over).of_teams
+            mine, before = (counts[counts["as_of"] == morning].reset_index(drop=True) for counts in (today, then))
+            assert mine["held"].sum() > 0
+            pd.testing.assert_frame_equal(mine, before)
 
 
 def test_a_row_known_at_the_cut_does_change_them(world):
