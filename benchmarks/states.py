@@ -14,7 +14,6 @@ readings are made of those, and who was on a caseload is taken from how it turne
 
 import argparse
 import sys
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,7 @@ from states_model import (  # noqa: E402
     OLDEST,
     READING,
     Model,
+    Past,
     believed,
     learned,
 )
@@ -69,22 +69,9 @@ LIMITS = {
 """Readings and the values taken for true; minutes of visits as logarithms."""
 
 
-@dataclass(frozen=True)
-class Past:
-    """People in order, their days (`AWAY` to `HOME`) from the first on, and their records and stays, by person and day:
-    those of a person from `of[n]` to `of[n + 1]`. A record is its day, the first cut that saw it, what it is (`COUNT`,
-    `MARK`, `READING`), of which channel, its value, and the variance of a reading in units of its noise. heard: of each
-    count, the share that is on record by its age in days."""
-
-    people: np.ndarray
-    first: int
-    days: np.ndarray
-    begin: np.ndarray
-    records: tuple[np.ndarray, ...]
-    of: np.ndarray
-    stays: tuple[np.ndarray, ...]
-    stays_of: np.ndarray
-    heard: np.ndarray
+ENDS = {"referrals": ("received_at", "closed_at"), "stays": ("admitted_at", "discharged_at")}
+MORE = {"referrals": "", "stays": ", method in ('21', '22', '23', '24', '25', '28', '2A', '2B', '2D') as emergency"}
+"""Of what lasts: its two ends, and what more is asked of it."""
 
 
 def past(service: Service, cut_hour: int, last: int) -> Past:
@@ -112,10 +99,6 @@ def past(service: Service, cut_hour: int, last: int) -> Past:
     referrals, stays = (told(span + more, name) for span, (name, more) in zip(spans, MORE.items(), strict=True))
     records = pd.concat(_records(contacts[contacts["status"] != "planned"], noted, attended))
     return _laid_out(records, referrals, stays, last)
-
-
-ENDS = {"referrals": ("received_at", "closed_at"), "stays": ("admitted_at", "discharged_at")}
-MORE = {"referrals": "", "stays": ", method in ('21', '22', '23', '24', '25', '28', '2A', '2B', '2D') as emergency"}
 
 
 def _records(contacts: pd.DataFrame, noted: pd.DataFrame, attended: pd.DataFrame) -> list[pd.DataFrame]:

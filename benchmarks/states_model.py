@@ -1,7 +1,6 @@
 """A hidden Markov model of what teams record, day by day: learned by expectation maximisation, believed in at cuts."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numba import njit
@@ -11,12 +10,33 @@ HORIZON, BACK, OLDEST = 9, 120, 30
 AWAY, HERE, ADMITTED, IN_HOSPITAL, HOME = range(5)
 """What a day is: off every caseload, on one, of an emergency admission, in hospital, of leaving it after one."""
 COUNT, MARK, READING = range(3)
+"""What a record is."""
 PRESENT = (HERE, HOME)
+"""The days of which records are looked at."""
 WEIGHT = 6
+"""The channel of the reading that some illnesses raise and others lower."""
 RATES, SHARES = np.array([0.012, 0.026, 0.003, 0.0008]), np.array([0.045, 0.01, 0.05])
 """Guesses to begin with: counts a day, and shares of chances at which there is a mark."""
 SIGNS = np.array([1.8, -1.4, -0.8, 1.7, 1.6, 0.5, 0.0, 0.5, 0.7])
 """How far an illness may move each reading, in units of its noise, to begin with."""
+
+
+@dataclass(frozen=True)
+class Past:
+    """People in order, their days (`AWAY` to `HOME`) from the first on, and their records and stays, by person and day:
+    those of a person from `of[n]` to `of[n + 1]`. A record is its day, the first cut that saw it, what it is (`COUNT`,
+    `MARK`, `READING`), of which channel, its value, and the variance of a reading in units of its noise. heard: of each
+    count, the share that is on record by its age in days."""
+
+    people: np.ndarray
+    first: int
+    days: np.ndarray
+    begin: np.ndarray
+    records: tuple[np.ndarray, ...]
+    of: np.ndarray
+    stays: tuple[np.ndarray, ...]
+    stays_of: np.ndarray
+    heard: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -156,8 +176,8 @@ def guessed(states: int, seed: int) -> Model:
     return Model(first, home, steps, counts, np.clip(marks, 0.001, 0.6), readings, hazard)
 
 
-def learned(known: Any, until: int, states: int, rounds: int, seed: int) -> Model:
-    """The model of the days before `until` of a `Past`."""
+def learned(known: Past, until: int, states: int, rounds: int, seed: int) -> Model:
+    """The model of the days before `until`."""
     model = guessed(states, seed)
     for _ in range(rounds):
         given = known.days, known.begin, known.of, until, known.records, model.tables

@@ -177,7 +177,13 @@ def prove(config: ConfigOption = DEFAULT_CONFIG, workspace: WorkspaceOption = No
     for row in done.one_clock.itertuples():
         out.print(f"{row.build}: {row.measure} {row.value:.3f} ({row.low:.3f} to {row.high:.3f})")
     out.print(f"Evidence: {done.page}", soft_wrap=True)
-    if not all(line.passed for line in done.lines):
+    failed = [line.name for line in done.lines if not line.passed]
+    if failed:
+        complain(
+            f"every line must hold against the truth; {len(failed)} of {len(done.lines)} did not: {'; '.join(failed)}. "
+            "The page says by how much.",
+            1,
+        )
         raise SystemExit(1)
 
 

@@ -4,12 +4,15 @@ import re
 import shutil
 from datetime import timedelta
 
+import pandas as pd
 import pytest
 import yaml
 
 from features.errors import ConfigError, ContractError
+from models.gate import Line
 from pipelines import cli, steps
 from pipelines.feeds import feed_ages
+from pipelines.proving import Proof
 from pipelines.service import Service
 
 
@@ -47,6 +50,18 @@ def test_scoring_before_training_says_what_to_do(monkeypatch, capsys, small_conf
     code, _, complaint = run(monkeypatch, capsys, "evaluate", "--config", path)
     assert code == 5
     assert "Run `minusnine train` first" in complaint
+
+
+@pytest.mark.parametrize("failed", [(), ("slope on true",)])
+def test_a_line_that_does_not_hold_against_the_truth_is_named(monkeypatch, capsys, small_config, tmp_path, failed):
+    lines = tuple(Line(name, name not in failed, "0.8") for name in ("no leak", "slope on true"))
+    one_clock = pd.DataFrame(columns=["build", "measure", "value", "low", "high"])
+    monkeypatch.setattr(steps, "prove", lambda _config, _tell: Proof(tmp_path / "page.html", lines, one_clock))
+    code, shown, complaint = run(monkeypatch, capsys, "prove", "--config", small_config)
+    assert code == len(failed)
+    assert ("FAIL  slope on true: 0.8" in shown) == bool(failed)
+    assert ("1 of 2 did not: slope on true." in complaint) == bool(failed)
+    assert "no leak" not in complaint
 
 
 @pytest.mark.parametrize(
