@@ -19,6 +19,7 @@ from features.errors import ConfigError, nearest
 from features.frames import connect
 from features.history import empty_history
 from features.schema import ENDS, TABLES
+from features.states import LOG_ODDS, Learned, States
 from features.table import Contract, FeatureInfo, make_contract
 from features.vocabulary import AGGREGATES, DIRECTIONS, FADED_AFTER, PERSONAL
 
@@ -147,17 +148,21 @@ class Family(_Data):
 
 
 class Catalogue(_Data):
-    """A validated catalogue; `contract` is that of the tables built with it."""
+    """A validated catalogue; `contract` is that of the tables built with it. learned: the numbers of its `states`,
+    which training finds and adds."""
 
     events: dict[str, Event]
     families: dict[str, Family]
+    states: States | None = None
+    learned: Learned | None = None
 
     @cached_property
     def contract(self) -> Contract:
         definitions = "\n".join(
             f"{name}: {event.model_dump_json(exclude={'words'})}" for name, event in sorted(self.events.items())
         )
-        return make_contract(self.infos(), f"{DEFINITIONS}\n{definitions}")
+        hidden = "".join(f"\n{part.model_dump_json()}" for part in (self.states, self.learned) if part is not None)
+        return make_contract(self.infos(), f"{DEFINITIONS}\n{definitions}{hidden}")
 
     def infos(self) -> Iterator[FeatureInfo]:
         for name, family in self.families.items():
@@ -212,17 +217,20 @@ def load_catalogue(text: str, where: str) -> Catalogue:
         raise ConfigError(message) from error
     _check_events(catalogue, where)
     _check_names(catalogue, where)
+    _check_states(catalogue, where)
     return catalogue
 
 
 def fill(template: str, row: Mapping[str, float], cut_share: float = 0.0) -> str:
     """Put values into `{name}`, `{name:noun}` (counted, in the plural where due), `{name:ago}` (days as words) and
-    `{name:side}` (of what is 0 when all is as usual: above, at or below)."""
+    `{name:side}` (of what is 0 when all is as usual: above, at or below) and `{name:chance}` (of log-odds: 1 in so many)."""
 
     def word(match: re.Match[str]) -> str:
         value, form = row[match[1]], match[2] or ""
         if not _known(value):
             return "no record"
+        if form == "chance":
+            return f"1 in {1 + math.exp(-value):.0f}"
         if form == "side":
             return "at" if abs(value) < NEARLY_USUAL else "above" if value > 0 else "below"
         return _ago(value, cut_share) if form == "ago" else _counted(value, form)
@@ -299,6 +307,26 @@ def _check_names(catalogue: Catalogue, where: str) -> None:
     for family_name, family in catalogue.families.items():
         for sentence in family.sentences:
             _refuse_unknown(sentence.names, names, f"{where}: families.{family_name}.sentences", "feature")
+
+
+def _check_states(catalogue: Catalogue, where: str) -> None:
+    """What hidden states are told of is there, and the features that they give are of the admission that they name."""
+    spec, place = catalogue.states, f"{where}: states"
+    asked = {info.of for info in catalogue.infos() if info.aggregate == LOG_ODDS}
+    if spec is None:
+        if asked or catalogue.learned is not None:
+            message = f"{place}: a catalogue with {LOG_ODDS} or learned numbers must say what they are of; it does not."
+            raise ConfigError(message)
+        return
+    _refuse_unknown(spec.names, catalogue.events, place, "event")
+    _refuse_unknown(asked, [spec.admission], place, "admission of the states")
+    valueless = [name for name in spec.readings if catalogue.events[name].value == "null"]
+    if valueless or catalogue.events[spec.admission].table != "stays":
+        message = f"{place}: readings must be events with a value, and the admission one of stays; correct {place}."
+        raise ConfigError(message)
+    if catalogue.learned is not None and not catalogue.learned.fits(spec):
+        message = f"{where}: learned: the numbers must be of the states that the catalogue names; retrain."
+        raise ConfigError(message)
 
 
 def _refuse_tables(catalogue: Catalogue, feature: Feature, place: str) -> None:

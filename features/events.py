@@ -160,7 +160,7 @@ def _stream(table: pa.Table, group: Group, catalogue: Catalogue, with_teams: boo
         _whole(table["known_from"]),
         known_to,
         found["bits"].to_numpy(),
-        tuple(found[f"value_{n}"].to_numpy() for n, _ in _worths(events)),
+        tuple(found[f"value_{n}"].to_numpy() for n, _ in worths(events)),
         team,
         teams,
     )
@@ -171,7 +171,7 @@ def _stream(table: pa.Table, group: Group, catalogue: Catalogue, with_teams: boo
 def _told(table: pa.Table, events: Sequence[Event]) -> pa.Table:
     """`bits` and `value_n` of each row, worked out once for all rows that are alike in what the events look at."""
     bits = " | ".join(f"case when {event.where}\n then {1 << n}::ubigint else 0 end" for n, event in enumerate(events))
-    values = [f"{_value(events, worth)} as value_{n}" for n, worth in _worths(events)]
+    values = [f"{_value(events, worth)} as value_{n}" for n, worth in worths(events)]
     sql = f"select {', '.join(['bits', *values])} from (select *, ({bits})::ubigint as bits from rows)"
     alike = _alike(table, sorted(set().union(*(event.told_by for event in events))))
     if alike is None:
@@ -223,7 +223,7 @@ def _value(events: Sequence[Event], worth: str) -> str:
     return f"case when bits & {worthy}::ubigint <> 0 then {within} else {NO_VALUE} end"
 
 
-def _worths(events: Iterable[Event]) -> list[tuple[int, str]]:
+def worths(events: Iterable[Event]) -> list[tuple[int, str]]:
     """The different values that events are worth, numbered."""
     return list(enumerate(dict.fromkeys(event.value for event in events if event.value != "null")))
 
@@ -233,7 +233,7 @@ def _shifts(found: Sequence[Stream], catalogue: Catalogue, begins: Ints) -> Ints
     shifts, behind = [], 0
     for stream, begin in zip(found, begins[:-1], strict=True):
         events = [catalogue.events[name] for name in stream.group.events]
-        places = {worth: behind + n * len(stream.at) - int(begin) for n, worth in _worths(events)}
+        places = {worth: behind + n * len(stream.at) - int(begin) for n, worth in worths(events)}
         shifts += [places.get(event.value, NO_VALUE) for event in events]
         behind += len(stream.values) * len(stream.at)
     return np.array(shifts, np.int64)

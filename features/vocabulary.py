@@ -61,6 +61,12 @@ AGGREGATES = {
     "team_share": Aggregate(
         "share of {among} by the person's teams on whose day they recorded {of}", None, ("days", "among")
     ),
+    "log_odds": Aggregate(
+        "log-odds of one of {of} within nine days, by hidden states that were learned at training: from the records of "
+        "{days} days, readings against the person's own usual over {against}",
+        None,
+        ("days", "against"),
+    ),
 }
 """`team_share` is made over all of a team's people, the rest of the person's own events."""
 

@@ -124,6 +124,14 @@ def _of_part(rows: pd.DataFrame, parts: pd.Series, part: str) -> list[datetime]:
     return [moment.to_pydatetime() for moment in rows.loc[parts == part, "as_of"]]
 
 
+def training_cuts(
+    history: History, config: ServiceConfig, as_of: datetime, over: Mapper, least_lag_days: float = 0.0
+) -> dict[str, list[datetime]]:
+    """`planned_cuts` for training at `as_of` on what was known then."""
+    lag_days = matured_outcomes(history, config, as_of, least_lag_days).lag_days
+    return planned_cuts(config, as_of, _first_contact(history, as_of, over), lag_days)
+
+
 def dataset(
     history: History,
     config: ServiceConfig,

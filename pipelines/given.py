@@ -5,6 +5,8 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from features.build import Part, build_part
@@ -30,7 +32,7 @@ def given_dataset(service: Service, task: TaskConfig, tell: Callable[[str], None
     index = _table(service, task.index, "index")
     outcomes = _table(service, task.outcomes, "outcomes")
     index["team_id"] = index["team_id"].fillna(EVERYONE)
-    rows = index[["person_id", "as_of"]].drop_duplicates().sort_values(["as_of", "person_id"], ignore_index=True)
+    rows = _rows(index)
     frame = _features(service, rows, tell)
     labels = given_labels(frame, outcomes, service.config.zone).assign(died=False)
     unknown = pd.Series(float("nan"), index=index.index)
@@ -43,6 +45,22 @@ def given_dataset(service: Service, task: TaskConfig, tell: Callable[[str], None
     parts = _parts(service, task, frame)
     learned = frame.loc[parts.isin([TRAIN, CALIBRATE]).to_numpy(), "person_id"].unique()
     return Dataset(frame, labels, parts, members.drop_duplicates(), nobody, 0.0, learned)
+
+
+def trained_on(service: Service, task: TaskConfig) -> tuple[npt.NDArray[np.int64], list[datetime], datetime]:
+    """People and cuts of the task's training rows, and the first cut of those that come later."""
+    rows = _rows(_table(service, task.index, "index"))
+    train = (_parts(service, task, rows) == TRAIN).to_numpy()
+    last = rows.loc[train, "as_of"].max()
+    return (
+        np.unique(rows.loc[train, "person_id"].to_numpy(np.int64)),
+        [moment.to_pydatetime() for moment in rows.loc[train, "as_of"].unique()],
+        rows.loc[rows["as_of"] > last, "as_of"].min().to_pydatetime(),
+    )
+
+
+def _rows(index: pd.DataFrame) -> pd.DataFrame:
+    return index[["person_id", "as_of"]].drop_duplicates().sort_values(["as_of", "person_id"], ignore_index=True)
 
 
 def _features(service: Service, rows: pd.DataFrame, tell: Callable[[str], None]) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """A configured service: its workspace, history, catalogue and sources, opened from one configuration."""
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from features.catalogue import Catalogue, load_catalogue
 from features.errors import SourceError
 from features.sources.mapping import Mapping, load_mapping
+from features.states import learned_in, with_learned
 from pipelines.config import ServiceConfig, SourceConfig
 from pipelines.identities import Identities
 from pipelines.mapping import Mapper, Opened, opened
@@ -17,6 +18,7 @@ from pipelines.store import History
 from pipelines.workspace import Workspace
 
 if TYPE_CHECKING:
+    from models.bundle import Bundle
     from pipelines.exposure import Exposures
     from pipelines.listing_table import ListingTable
 
@@ -50,6 +52,15 @@ class Service:
     @property
     def catalogue_text(self) -> str:
         return self.own_catalogue or self.config.read(self.config.features)
+
+    def with_learned(self, learned: str) -> "Service":
+        """The service with these learned numbers (JSON of `features.states.Learned`) in its catalogue, if there are
+        any."""
+        return replace(self, own_catalogue=with_learned(self.catalogue_text, learned)) if learned else self
+
+    def for_model(self, bundle: "Bundle") -> "Service":
+        """The service with what the catalogue of a model has learned in its own."""
+        return self.with_learned(learned_in(str(bundle.lineage["catalogue"])))
 
     @cached_property
     def history(self) -> History:

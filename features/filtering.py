@@ -1,0 +1,144 @@
+"""The features that hidden states give: the records that speak of them, and what is believed by those in force."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from features import beliefs
+from features.aggregates import FOREVER, NO_VALUE, SCALE, Floats, Ints
+from features.catalogue import Catalogue
+from features.events import Stream, worths
+from features.frames import micros, query
+from features.states import LOG_ODDS, Learned
+from features.table import FeatureInfo
+from features.windows import DAY, HORIZON_DAYS, shift_moments
+
+Column = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Past:
+    """What there is of `people` (sorted): `records` (at, known_from, known_to, channel, value) and `stays` (admitted,
+    discharged, known_from, known_to, whether an emergency), both by person and moment, a person's from `of` and
+    `stays_of` on."""
+
+    people: Ints
+    of: Ints
+    records: tuple[Column, ...]
+    stays_of: Ints
+    stays: tuple[Column, ...]
+
+
+def log_odds(
+    tables: Mapping[str, pa.Table], found: Sequence[Stream], keyed: pd.DataFrame, catalogue: Catalogue, zone: str
+) -> dict[str, Floats]:
+    """Each feature of states, row for row with `keyed`: the log-odds, by the states, of an emergency admission within
+    nine days; null where nothing speaks of them within the look-back, and where they have not been learned."""
+    infos = [info for info in catalogue.infos() if info.aggregate == LOG_ODDS]
+    if not infos or not len(keyed):
+        return {info.name: np.full(len(keyed), np.nan) for info in infos}
+    if catalogue.learned is None:
+        return {info.name: np.full(len(keyed), np.nan) for info in infos}
+    person = keyed["person_id"].to_numpy(np.int64)
+    place, cuts = pd.factorize(micros(keyed["as_of"]))
+    since = int(shift_moments(cuts, -max(info.against for info in infos), zone).min())
+    known = past(tables, found, catalogue, np.unique(person), since)
+    rows = np.searchsorted(known.people, person), place
+    return {info.name: _of_rows(known, *rows, cuts, info, catalogue.learned, zone) for info in infos}
+
+
+def _of_rows(
+    known: Past, person: Ints, place: Ints, cuts: Ints, info: FeatureInfo, learned: Learned, zone: str
+) -> Floats:
+    bounds = np.column_stack([shift_moments(cuts, -age, zone) for age in range(info.days + 1)])
+    usual_from, arrays, risk = shift_moments(cuts, -info.against, zone), learned.arrays, np.empty(len(person))
+    given = known.of, known.records, known.stays_of, known.stays
+    beliefs.filtered(risk, person, place, bounds, usual_from, *given, arrays, ahead(learned))
+    return np.log(risk / (1 - risk))
+
+
+def ahead(learned: Learned) -> Floats:
+    """The risk within nine days of whoever is in each state now."""
+    hazard, transitions = np.array(learned.hazard), np.array(learned.transitions)
+    risk = np.zeros(len(hazard))
+    for _ in range(HORIZON_DAYS):
+        risk = hazard + (1 - hazard) * (transitions @ risk)
+    return risk
+
+
+def past(
+    tables: Mapping[str, pa.Table], found: Sequence[Stream], catalogue: Catalogue, people: Ints, since: int
+) -> Past:
+    """What the history has of these people (sorted), since that moment."""
+    assert catalogue.states is not None
+    parts = [_channel(found, catalogue, *channel) for channel in catalogue.states.channels]
+    person, *columns = (np.concatenate(column) for column in zip(*parts, strict=True))
+    mine = (columns[0] >= since) & np.isin(person, people)
+    chosen = np.flatnonzero(mine)
+    chosen = chosen[np.lexsort((columns[3][chosen], columns[0][chosen], person[chosen]))]
+    stayed, *stays = _stays(tables["stays"], catalogue.events[catalogue.states.admission].where, people)
+    return Past(
+        people,
+        np.searchsorted(person[chosen], np.append(people, FOREVER)),
+        tuple(column[chosen] for column in columns),
+        np.searchsorted(stayed, np.append(people, FOREVER)),
+        tuple(stays),
+    )
+
+
+def _channel(
+    found: Sequence[Stream], catalogue: Catalogue, event: str, channel: int, value: float | None
+) -> tuple[Column, ...]:
+    """person, at, known_from, known_to, channel and value of an event's rows that have what the channel asks for."""
+    stream = next(one for one in found if event in one.group.events and not one.group.lasting)
+    rows, values = stream.are(event), np.full(len(stream.at), 0 if value is None else value)
+    if value is None:
+        worth = dict((worth, n) for n, worth in worths(catalogue.events[name] for name in stream.group.events))
+        told = stream.values[worth[catalogue.events[event].value]]
+        rows, values = rows & (told != NO_VALUE), told / SCALE
+    places = np.flatnonzero(rows)
+    moments = (column[places] for column in (stream.person, stream.at, stream.known_from, stream.known_to))
+    return *moments, np.full(len(places), channel, np.int64), values[places]
+
+
+def _stays(table: pa.Table, emergency: str, people: Ints) -> tuple[Column, ...]:
+    """person, admitted, discharged, known_from, known_to (what has no end ends never) and whether an emergency."""
+    ends = [f"coalesce(epoch_us({name}), {FOREVER})" for name in ("discharged_at", "known_to")]
+    told = query(
+        f"select person_id, epoch_us(admitted_at) as a, {ends[0]} as b, epoch_us(known_from) as c, {ends[1]} as d, "
+        f"coalesce(({emergency}\n), false)::tinyint as e from rows where admitted_at is not null "
+        "order by person_id, a, c, row_id",
+        rows=table,
+    )
+    columns = [told[name].to_numpy() for name in told.column_names]
+    return tuple(column[np.isin(columns[0], people)] for column in columns)
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """People's days, to learn from: `day`, `lag` (days until on record), `channel` and `value` of each record, a
+    person's from `of` on in the order of days; kinds: what each person's days are (of `beliefs`)."""
+
+    of: Ints
+    day: Ints
+    lag: Ints
+    channel: Ints
+    value: Floats
+    kinds: npt.NDArray[np.int8]
+
+
+def sequences(known: Past, edges: Ints, at: int) -> Sequences:
+    """The days between `edges` (where they begin, and where the last ends) by the versions in force at that moment."""
+    moment, known_from, known_to, channel, value = known.records
+    there = (edges[0] <= moment) & (moment < edges[-1]) & (known_from <= at) & (at < known_to)
+    chosen = np.flatnonzero(there)
+    day = np.searchsorted(edges, moment[chosen], "right") - 1
+    lag = np.maximum(-((edges[day + 1] - known_from[chosen]) // DAY), 0)
+    kinds = np.zeros((len(known.people), len(edges) - 1), np.int8)
+    beliefs.days_of(kinds, edges, at, known.stays_of, known.stays)
+    return Sequences(np.searchsorted(chosen, known.of), day, lag, channel[chosen], value[chosen], kinds)
