@@ -1,6 +1,10 @@
 """The compiled half of the hidden Markov model: belief in each state, carried from day to day by what was recorded.
 
 Everything compiled is in this one file, since compiled code is kept on disk for as long as its own file stays as it is.
+
+A day's records, wherever they are asked for, are four columns: day, channel (`features.states`), value and variance,
+in the order of days; a reading's value is how far it lies from the own usual, in units of the noise. `model` is the
+first seven of `states.Learned.arrays`.
 """
 
 from typing import Any
@@ -13,61 +17,50 @@ HERE, ADMITTED, IN_HOSPITAL, HOME = range(4)
 MOST = 3.0
 """Standard deviations beyond which a reading speaks no louder."""
 
-compiled: Any = njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[call-overload]
+compiled: Any = njit(cache=True, nogil=True, error_model="numpy")
 
 
 @compiled
-def filtered(out, person, of_cut, bounds, usual_from, of, records, stays_of, stays, model, ahead):  # type: ignore[no-untyped-def]
-    """Put into `out` each row's risk by the states: `ahead` (by state) weighed by the belief at its cut, from the
-    records in force then; NaN where there is none in the look-back.
+def filtered(out, person, of_cut, edges, usual_from, of, records, stays_of, stays, learned, ahead):  # type: ignore[no-untyped-def]
+    """Put into `out` each row's risk by the states: `ahead` (by state) weighed by the belief at its cut, by the records
+    in force then; NaN where there is none in the look-back.
 
-    Days end at `bounds[cut]`, the last of them, which ends at the cut, first; own usual readings are made of records
-    since `usual_from[cut]`. Records and stays are the columns of `filtering.Past`, a person's from `of[person]` on.
+    edges: of each cut, where the days of the look-back begin, and the cut; own usual readings are made of records since
+    `usual_from`. Records and stays are the columns of `filtering.Past`, a person's from `of` and `stays_of` on.
     """
-    initial, home, transitions, counts, marks, readings, hazard, heard, usual = model
-    at, known_from, known_to, channel, value = records
-    quiet, days = np.exp(-(heard.T @ counts)) * (1 - hazard), bounds.shape[1] - 1
-    belief, moved, told = np.empty(len(hazard)), np.empty(len(hazard)), np.zeros(len(marks), np.int64)
-    before = np.zeros((len(readings), 2))
+    model, heard, usual = learned[:7], learned[7], learned[8]
+    counts, hazard = model[3], model[6]
+    quiet, days = np.exp(-(heard.T @ counts)) * (1 - hazard), edges.shape[1] - 1
+    chances, likely, kinds = np.empty((days, len(hazard))), np.empty((days, len(hazard))), np.empty(days, np.int8)
+    room = np.diff(of).max()
+    day, channel, value, variance = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room), np.empty(room)
+    before = np.empty((len(usual), 2))
     for row in range(len(person)):
-        p, edges, since = person[row], bounds[of_cut[row]], usual_from[of_cut[row]]
-        cut, e, last, begun = edges[0], of[p], of[p + 1], False
-        before[:] = 0.0
-        while e < last and not (at[e] >= edges[days] and known_from[e] <= cut < known_to[e]):
-            if since <= at[e] < edges[days] and known_from[e] <= cut < known_to[e]:
-                compared(channel[e] - len(counts) - len(marks), value[e], before, usual)
-            e += 1
-        for age in range(days - 1, -1, -1):
-            if not begun and (e == last or at[e] >= edges[age]):
-                continue
-            kind = day_at(edges[age + 1], edges[age], cut, edges[days], stays_of[p], stays_of[p + 1], stays)
-            if not begun:
-                belief[:], begun = initial, True
-            elif kind == HOME:
-                belief[:] = home
-            elif kind == HERE:
-                step(belief, transitions, moved)
-            if kind != IN_HOSPITAL:
-                belief *= quiet[min(age, len(quiet) - 1)]
-            told[:] = 0
-            while e < last and at[e] < edges[age]:
-                if kind != IN_HOSPITAL and known_from[e] <= cut < known_to[e]:
-                    seen = compared(channel[e] - len(counts) - len(marks), value[e], before, usual)
-                    weigh(belief, channel[e], seen, told, counts, readings)
-                e += 1
-            weigh_marks(belief, told, marks)
-            belief /= belief.sum()
-        out[row] = (belief * ahead).sum() if begun else np.nan
+        p, mine = person[row], edges[of_cut[row]]
+        found = day, channel, value, variance
+        number = in_force(found, mine, usual_from[of_cut[row]], of[p], of[p + 1], records, model, before, usual)
+        if number:
+            fill_kinds(kinds, mine, mine[days], stays_of[p], stays_of[p + 1], stays)
+            forward(chances, likely, (day[0], days - 1), 0, number, found, kinds, model, quiet)
+        out[row] = (chances[days - 1] * ahead).sum() if number else np.nan
 
 
 @compiled
-def step(belief, transitions, moved):  # type: ignore[no-untyped-def]
-    """Belief a day later."""
-    moved[:] = 0.0
-    for one in range(len(belief)):
-        for other in range(len(belief)):
-            moved[other] += belief[one] * transitions[one, other]
-    belief[:] = moved
+def in_force(found, edges, usual_from, low, high, records, model, before, usual):  # type: ignore[no-untyped-def]
+    """Put a person's records that were in force at the cut into `found`: how many there are."""
+    day, channel, value, variance = found
+    at, known_from, known_to, channels, values = records
+    cut, first_reading, number, d = edges[-1], len(model[3]) + len(model[4]), 0, 0
+    before[:] = 0.0
+    for e in range(low, high):
+        if usual_from <= at[e] < cut and known_from[e] <= cut < known_to[e]:
+            told = compared(channels[e] - first_reading, values[e], before, usual)
+            if at[e] >= edges[0]:
+                while at[e] >= edges[d + 1]:
+                    d += 1
+                day[number], channel[number], (value[number], variance[number]) = d, channels[e], told
+                number += 1
+    return number
 
 
 @compiled
@@ -86,74 +79,8 @@ def compared(reading, value, before, usual):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def weigh(belief, channel, seen, told, counts, readings):  # type: ignore[no-untyped-def]
-    """Belief in each state times how likely the record is in it; `seen` is as `compared` gives it. Marks are only
-    noted, in `told`: 1 where there could have been one on the day, 3 where there was."""
-    mark, reading = channel - len(counts), channel - len(counts) - len(told)
-    if mark < 0:
-        belief *= counts[channel]
-    elif reading < 0:
-        told[mark] |= 3 if seen[0] > 0.5 else 1
-    else:
-        weigh_reading(belief, seen, readings[reading])
-
-
-@compiled
-def weigh_reading(belief, seen, means):  # type: ignore[no-untyped-def]
-    """Relative to the state in which the reading is likeliest, so that belief never comes to nothing."""
-    least = np.inf
-    for state in range(len(belief)):
-        least = min(least, (seen[0] - means[state]) ** 2)
-    for state in range(len(belief)):
-        belief[state] *= np.exp((least - (seen[0] - means[state]) ** 2) / (2 * seen[1]))
-
-
-@compiled
-def weigh_marks(belief, told, marks):  # type: ignore[no-untyped-def]
-    for mark in range(len(told)):
-        if told[mark]:
-            belief *= marks[mark] if told[mark] == 3 else 1 - marks[mark]
-
-
-@compiled
-def day_at(low, high, cut, oldest, first, last, stays):  # type: ignore[no-untyped-def]
-    """What the day [low, high) is by the stays in force at the cut. One that has not ended lasts until the cut, unless
-    it began before the look-back."""
-    admitted, discharged, known_from, known_to, emergency = stays
-    kind = HERE
-    for s in range(first, last):
-        if known_from[s] <= cut < known_to[s] and admitted[s] < high:
-            if discharged[s] > cut and admitted[s] < oldest:
-                continue
-            if discharged[s] >= high:
-                kind = IN_HOSPITAL
-            elif discharged[s] >= low and emergency[s]:
-                kind = HOME
-    return kind
-
-
-@compiled
-def days_of(kinds, edges, cut, stays_of, stays):  # type: ignore[no-untyped-def]
-    """Put into `kinds` (person by day) what each day is by the stays in force at `cut`; edges: where days begin, and
-    where the last ends."""
-    admitted, discharged, known_from, known_to, emergency = stays
-    for p in range(len(kinds)):
-        for s in range(stays_of[p], stays_of[p + 1]):
-            if not known_from[s] <= cut < known_to[s] or discharged[s] < edges[0] or admitted[s] >= edges[-1]:
-                continue
-            since = np.searchsorted(edges, admitted[s], "right") - 1
-            until = min(np.searchsorted(edges, discharged[s], "right") - 1, kinds.shape[1])
-            if since >= 0 and since < until:
-                begins = emergency[s] and kinds[p, since] in (HERE, HOME)
-                kinds[p, since] = ADMITTED if begins else IN_HOSPITAL
-            kinds[p, max(since + 1, 0) : until] = IN_HOSPITAL
-            if emergency[s] and since <= until < kinds.shape[1] and kinds[p, until] == HERE:
-                kinds[p, until] = HOME
-
-
-@compiled
 def all_compared(of, channel, value, first_reading, usual):  # type: ignore[no-untyped-def]
-    """`compared` of every record, a person's after one another from `of` on: values, and variances."""
+    """`compared` of every record, a person's one after another from `of` on: values, and variances."""
     values, variances, before = np.empty(len(value)), np.empty(len(value)), np.zeros((len(usual), 2))
     for p in range(len(of) - 1):
         before[:] = 0.0
@@ -163,102 +90,173 @@ def all_compared(of, channel, value, first_reading, usual):  # type: ignore[no-u
 
 
 @compiled
+def fill_kinds(kinds, edges, cut, low, high, stays):  # type: ignore[no-untyped-def]
+    """Put into `kinds` what each day is by the stays in force at the cut. One that has not ended lasts until the cut;
+    if it began before the days do, it is taken for one never closed."""
+    admitted, discharged, known_from, known_to, emergency = stays
+    kinds[:] = HERE
+    for s in range(low, high):
+        ended = edges[0] <= discharged[s] <= cut or (discharged[s] > cut and admitted[s] >= edges[0])
+        if ended and admitted[s] < cut and known_from[s] <= cut < known_to[s]:
+            since = np.searchsorted(edges, admitted[s], "right") - 1
+            until = min(np.searchsorted(edges, discharged[s], "right") - 1, len(kinds))
+            fill_stay(kinds, since, until, emergency[s])
+
+
+@compiled
+def fill_stay(kinds, since, until, emergency):  # type: ignore[no-untyped-def]
+    """`since`, the day of admission, may lie before the first day; `until`, that of discharge, after the last."""
+    if 0 <= since < until:
+        kinds[since] = ADMITTED if emergency and kinds[since] in (HERE, HOME) else IN_HOSPITAL
+    kinds[max(since + 1, 0) : until] = IN_HOSPITAL
+    if emergency and until < len(kinds) and kinds[until] == HERE:
+        kinds[until] = HOME
+
+
+@compiled
+def all_kinds(days, edges, cut, stays_of, stays):  # type: ignore[no-untyped-def]
+    """`fill_kinds` of everyone: person by day."""
+    kinds = np.empty((len(stays_of) - 1, days), np.int8)
+    for p in range(len(kinds)):
+        fill_kinds(kinds[p], edges, cut, stays_of[p], stays_of[p + 1], stays)
+    return kinds
+
+
+@compiled
+def forward(chances, likely, span, low, high, records, kinds, model, quiet):  # type: ignore[no-untyped-def]
+    """Fill `chances` of each state on each day of `span` (first and last), given all until then, and `likely`, of the
+    day's records by state. quiet: how likely a day without records is, by its age."""
+    initial, home, transitions, counts, marks, readings, hazard = model
+    day, channel, value, variance = records
+    (first, last), e, told = span, low, np.zeros(len(marks), np.int64)
+    for d in range(first, last + 1):
+        kind, present = kinds[d], kinds[d] in (HERE, HOME)
+        likely[d] = 1.0
+        if present:
+            likely[d] = quiet[min(last - d, len(quiet) - 1)]
+        elif kind == ADMITTED:
+            likely[d] = hazard
+        told[:] = 0
+        while e < high and day[e] == d:
+            if present:
+                weigh(likely[d], channel[e], value[e], variance[e], told, counts, readings)
+            e += 1
+        weigh_marks(likely[d], told, marks)
+        follow(chances, d, first, kinds, initial, home, transitions)
+        chances[d] *= likely[d]
+        chances[d] /= chances[d].sum()
+
+
+@compiled
+def follow(chances, d, first, kinds, initial, home, transitions):  # type: ignore[no-untyped-def]
+    """Chances of each state on a day before its records are looked at."""
+    if d == first:
+        chances[d] = initial
+    elif kinds[d] == HOME:
+        chances[d] = home
+    elif still(kinds[d], kinds[d - 1]):
+        chances[d] = chances[d - 1]
+    else:
+        chances[d] = 0.0
+        for one in range(len(initial)):
+            for other in range(len(initial)):
+                chances[d, other] += chances[d - 1, one] * transitions[one, other]
+
+
+@compiled
+def still(kind, kind_before):  # type: ignore[no-untyped-def]
+    """Whether states stay as they are between two days: into, in and out of hospital, except home from it."""
+    return kind == IN_HOSPITAL or kind_before == IN_HOSPITAL
+
+
+@compiled
+def weigh(likely, channel, value, variance, told, counts, readings):  # type: ignore[no-untyped-def]
+    """Make `likely` (by state) that of the record too. Marks are only noted, in `told`: 1 where there could have been
+    one on the day, 3 where there was."""
+    mark, reading = channel - len(counts), channel - len(counts) - len(told)
+    if mark < 0:
+        likely *= counts[channel]
+    elif reading < 0:
+        told[mark] |= 3 if value > 0.5 else 1
+    else:
+        weigh_reading(likely, value, variance, readings[reading])
+
+
+@compiled
+def weigh_reading(likely, value, variance, means):  # type: ignore[no-untyped-def]
+    """Relative to the state in which the reading is likeliest, so that nothing comes of rounding to nothing."""
+    least = np.inf
+    for state in range(len(likely)):
+        least = min(least, (value - means[state]) ** 2)
+    for state in range(len(likely)):
+        likely[state] *= np.exp((least - (value - means[state]) ** 2) / (2 * variance))
+
+
+@compiled
+def weigh_marks(likely, told, marks):  # type: ignore[no-untyped-def]
+    for mark in range(len(told)):
+        if told[mark]:
+            likely *= marks[mark] if told[mark] == 3 else 1 - marks[mark]
+
+
+@compiled
 def expected(of, records, kinds, model):  # type: ignore[no-untyped-def]
     """What the states are expected to have done, given everything, summed over people: how often begun (at first, on
     coming home), moved, counted, marked (marks, chances of one), read (sum, number, by certainty), and days lived
-    (present, admitted).
-
-    records: day, channel, value and variance; those of a person from `of` on, in the order of days.
-    """
-    initial, _, transitions, counts, marks, readings, hazard = model
+    (present, admitted)."""
+    _, _, transitions, counts, marks, readings, hazard = model
     states, longest = len(hazard), kinds.shape[1]
-    begun, moved, counted = np.zeros((2, states)), np.zeros((states, states)), np.zeros(counts.shape)
-    marked, read, lived = np.zeros((2, *marks.shape)), np.zeros((2, *readings.shape)), np.zeros((2, states))
+    quiet = (np.exp(-counts.sum(axis=0)) * (1 - hazard)).reshape(1, states)
+    begun, moved, lived = np.zeros((2, states)), np.zeros((states, states)), np.zeros((2, states))
+    credited = np.zeros(counts.shape), np.zeros((2, *marks.shape)), np.zeros((2, *readings.shape))
     chances, likely = np.empty((longest, states)), np.empty((longest, states))
     now, after = np.empty(states), np.empty(states)
     for p in range(len(of) - 1):
-        if of[p] == of[p + 1]:
-            continue
-        first, last = forward(chances, likely, of[p], of[p + 1], records, kinds[p], model)
-        after[:] = 1.0
-        e = of[p + 1] - 1
-        for d in range(last, first - 1, -1):
-            now[:] = chances[d] * after
-            now /= now.sum()
-            e = credit(now, d, e, of[p], records, kinds[p, d], counted, marked, read)
-            if kinds[p, d] in (HERE, HOME):
-                lived[0] += now
-            elif kinds[p, d] == ADMITTED:
-                lived[1] += now
-            if d == first:
-                begun[0] += now
-            elif kinds[p, d] == HOME:
-                begun[1] += now
-                after[:] = 1.0
-            else:
-                after *= likely[d]
-                if not_still(kinds[p, d], kinds[p, d - 1]):
-                    back(after, now, chances[d - 1], transitions, moved)
-                after /= after.sum()
+        if of[p] < of[p + 1]:
+            first, last = span_of(records[0], of[p], of[p + 1], kinds[p])
+            forward(chances, likely, (first, last), of[p], of[p + 1], records, kinds[p], model, quiet)
+            after[:], e = 1.0, of[p + 1] - 1
+            for d in range(last, first - 1, -1):
+                now[:] = chances[d] * after
+                now /= now.sum()
+                e = credit(now, d, e, of[p], records, kinds[p, d], credited, lived)
+                if d == first or kinds[p, d] == HOME:
+                    begun[0 if d == first else 1] += now
+                    after[:] = 1.0
+                else:
+                    back(after, now, likely[d], still(kinds[p, d], kinds[p, d - 1]), chances[d - 1], transitions, moved)
+    counted, marked, read = credited
     return begun, moved, counted, marked, read, lived
 
 
 @compiled
-def not_still(kind, kind_before):  # type: ignore[no-untyped-def]
-    """Whether states move between two days: not into, in or out of hospital, except home from it."""
-    return kind != IN_HOSPITAL and kind_before != IN_HOSPITAL
-
-
-@compiled
-def forward(chances, likely, low, high, records, kinds, model):  # type: ignore[no-untyped-def]
-    """Fill `chances` of each state on each day, given all until then, and `likely`, of the day's records by state; the
-    first and last day that are filled: of the first record, and of the last or of an admission after it."""
-    initial, home, transitions, counts, marks, readings, hazard = model
-    day, channel, value, variance = records
-    first, last, e = day[low], day[high - 1], low
+def span_of(day, low, high, kinds):  # type: ignore[no-untyped-def]
+    """The first and last day of a person that are learned from: of the first record, and of the last or of an emergency
+    admission after it."""
+    last = day[high - 1]
     for d in range(last + 1, len(kinds)):
         if kinds[d] == ADMITTED:
             last = d
-    quiet, told = np.exp(-counts.sum(axis=0)) * (1 - hazard), np.zeros(len(marks), np.int64)
-    moved = np.empty(len(hazard))
-    for d in range(first, last + 1):
-        kind = kinds[d]
-        likely[d] = quiet if kind in (HERE, HOME) else hazard if kind == ADMITTED else np.ones(len(hazard))
-        told[:] = 0
-        while e < high and day[e] == d:
-            if kind in (HERE, HOME):
-                weigh(likely[d], channel[e], (value[e], variance[e]), told, counts, readings)
-            e += 1
-        weigh_marks(likely[d], told, marks)
-        if d == first:
-            chances[d] = initial
-        elif kind == HOME:
-            chances[d] = home
-        elif not_still(kind, kinds[d - 1]):
-            chances[d] = chances[d - 1]
-            step(chances[d], transitions, moved)
-        else:
-            chances[d] = chances[d - 1]
-        chances[d] *= likely[d]
-        chances[d] /= chances[d].sum()
-    return first, last
+    return day[low], last
 
 
 @compiled
-def credit(now, d, e, low, records, kind, counted, marked, read):  # type: ignore[no-untyped-def]
-    """The records of a day, from `e` back, to the states that they are likely of; the place of the next ones."""
+def credit(now, d, e, low, records, kind, credited, lived):  # type: ignore[no-untyped-def]
+    """Add a day and its records, from `e` back, to the states that they are likely of; where the next ones end."""
     day, channel, value, variance = records
-    told = np.zeros(marked.shape[1], np.int64)
+    counted, marked, read = credited
+    told, present = np.zeros(marked.shape[1], np.int64), kind in (HERE, HOME)
+    if kind != IN_HOSPITAL:
+        lived[0 if present else 1] += now
     while e >= low and day[e] == d:
-        mark, reading = channel[e] - len(counted), channel[e] - len(counted) - marked.shape[1]
-        if kind in (HERE, HOME):
-            if mark < 0:
-                counted[channel[e]] += now
-            elif reading < 0:
-                told[mark] |= 3 if value[e] > 0.5 else 1
-            else:
-                read[0, reading] += now * value[e] / variance[e]
-                read[1, reading] += now / variance[e]
+        mark, reading = channel[e] - len(counted), channel[e] - len(counted) - len(told)
+        if present and mark < 0:
+            counted[channel[e]] += now
+        elif present and reading < 0:
+            told[mark] |= 3 if value[e] > 0.5 else 1
+        elif present:
+            read[0, reading] += now * value[e] / variance[e]
+            read[1, reading] += now / variance[e]
         e -= 1
     for mark in range(len(told)):
         if told[mark]:
@@ -268,17 +266,18 @@ def credit(now, d, e, low, records, kind, counted, marked, read):  # type: ignor
 
 
 @compiled
-def back(after, now, chances, transitions, moved):  # type: ignore[no-untyped-def]
-    """How likely the rest is by the state of the day before, in place of by the day's; the moves between the two are
-    added to `moved`."""
-    states, total = len(after), 0.0
-    for one in range(states):
-        ahead = 0.0
-        for other in range(states):
-            ahead += transitions[one, other] * after[other]
-        now[one] = ahead
-        total += chances[one] * ahead
-    for one in range(states):
-        for other in range(states):
-            moved[one, other] += chances[one] * transitions[one, other] * after[other] / total
-    after[:] = now
+def back(after, now, likely, is_still, chances, transitions, moved):  # type: ignore[no-untyped-def]
+    """Make `after`, how likely all later days are by a day's state, that of the day before; the moves between the two
+    are added to `moved`. `now` is room."""
+    after *= likely
+    if not is_still:
+        now[:] = 0.0
+        for one in range(len(after)):
+            for other in range(len(after)):
+                now[one] += transitions[one, other] * after[other]
+        total = (chances * now).sum()
+        for one in range(len(after)):
+            for other in range(len(after)):
+                moved[one, other] += chances[one] * transitions[one, other] * after[other] / total
+        after[:] = now
+    after /= after.sum()

@@ -223,7 +223,8 @@ def load_catalogue(text: str, where: str) -> Catalogue:
 
 def fill(template: str, row: Mapping[str, float], cut_share: float = 0.0) -> str:
     """Put values into `{name}`, `{name:noun}` (counted, in the plural where due), `{name:ago}` (days as words) and
-    `{name:side}` (of what is 0 when all is as usual: above, at or below) and `{name:chance}` (of log-odds: 1 in so many)."""
+    `{name:side}` (of what is 0 when all is as usual: above, at or below) and `{name:chance}` (of log-odds: 1 in so
+    many)."""
 
     def word(match: re.Match[str]) -> str:
         value, form = row[match[1]], match[2] or ""

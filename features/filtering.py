@@ -40,12 +40,12 @@ def log_odds(
     """Each feature of states, row for row with `keyed`: the log-odds, by the states, of an emergency admission within
     nine days; null where nothing speaks of them within the look-back, and where they have not been learned."""
     infos = [info for info in catalogue.infos() if info.aggregate == LOG_ODDS]
-    if not infos or not len(keyed):
-        return {info.name: np.full(len(keyed), np.nan) for info in infos}
-    if catalogue.learned is None:
+    if catalogue.learned is None or not len(keyed):
         return {info.name: np.full(len(keyed), np.nan) for info in infos}
     person = keyed["person_id"].to_numpy(np.int64)
     place, cuts = pd.factorize(micros(keyed["as_of"]))
+    if not infos:
+        return {}
     since = int(shift_moments(cuts, -max(info.against for info in infos), zone).min())
     known = past(tables, found, catalogue, np.unique(person), since)
     rows = np.searchsorted(known.people, person), place
@@ -55,10 +55,10 @@ def log_odds(
 def _of_rows(
     known: Past, person: Ints, place: Ints, cuts: Ints, info: FeatureInfo, learned: Learned, zone: str
 ) -> Floats:
-    bounds = np.column_stack([shift_moments(cuts, -age, zone) for age in range(info.days + 1)])
-    usual_from, arrays, risk = shift_moments(cuts, -info.against, zone), learned.arrays, np.empty(len(person))
+    edges = np.column_stack([shift_moments(cuts, -age, zone) for age in range(info.days, -1, -1)])
+    usual_from, risk = shift_moments(cuts, -info.against, zone), np.empty(len(person))
     given = known.of, known.records, known.stays_of, known.stays
-    beliefs.filtered(risk, person, place, bounds, usual_from, *given, arrays, ahead(learned))
+    beliefs.filtered(risk, person, place, edges, usual_from, *given, learned.arrays, ahead(learned))
     return np.log(risk / (1 - risk))
 
 
@@ -80,7 +80,8 @@ def past(
     person, *columns = (np.concatenate(column) for column in zip(*parts, strict=True))
     mine = (columns[0] >= since) & np.isin(person, people)
     chosen = np.flatnonzero(mine)
-    chosen = chosen[np.lexsort((columns[3][chosen], columns[0][chosen], person[chosen]))]
+    keys = columns[4], columns[3], columns[0], person  # values too, so that rows of one moment may come in any order
+    chosen = chosen[np.lexsort([key[chosen] for key in keys])]
     stayed, *stays = _stays(tables["stays"], catalogue.events[catalogue.states.admission].where, people)
     return Past(
         people,
@@ -98,7 +99,7 @@ def _channel(
     stream = next(one for one in found if event in one.group.events and not one.group.lasting)
     rows, values = stream.are(event), np.full(len(stream.at), 0 if value is None else value)
     if value is None:
-        worth = dict((worth, n) for n, worth in worths(catalogue.events[name] for name in stream.group.events))
+        worth = {worth: n for n, worth in worths(catalogue.events[name] for name in stream.group.events)}
         told = stream.values[worth[catalogue.events[event].value]]
         rows, values = rows & (told != NO_VALUE), told / SCALE
     places = np.flatnonzero(rows)
@@ -112,7 +113,7 @@ def _stays(table: pa.Table, emergency: str, people: Ints) -> tuple[Column, ...]:
     told = query(
         f"select person_id, epoch_us(admitted_at) as a, {ends[0]} as b, epoch_us(known_from) as c, {ends[1]} as d, "
         f"coalesce(({emergency}\n), false)::tinyint as e from rows where admitted_at is not null "
-        "order by person_id, a, c, row_id",
+        "order by person_id, a, b, e",
         rows=table,
     )
     columns = [told[name].to_numpy() for name in told.column_names]
@@ -139,6 +140,5 @@ def sequences(known: Past, edges: Ints, at: int) -> Sequences:
     chosen = np.flatnonzero(there)
     day = np.searchsorted(edges, moment[chosen], "right") - 1
     lag = np.maximum(-((edges[day + 1] - known_from[chosen]) // DAY), 0)
-    kinds = np.zeros((len(known.people), len(edges) - 1), np.int8)
-    beliefs.days_of(kinds, edges, at, known.stays_of, known.stays)
+    kinds = beliefs.all_kinds(len(edges) - 1, edges, at, known.stays_of, known.stays)
     return Sequences(np.searchsorted(chosen, known.of), day, lag, channel[chosen], value[chosen], kinds)

@@ -6,7 +6,6 @@ emergency admission, and its own chances of what follows. A catalogue says which
 the numbers are learned at training (`models.states`), become a part of the catalogue, and so of the model's contract.
 """
 
-from itertools import pairwise
 from typing import Annotated
 
 import numpy as np
@@ -55,12 +54,11 @@ class States(_Data):
     @property
     def channels(self) -> list[tuple[str, int, float | None]]:
         """Event, channel (counts first, then marks, then readings) and value; None stands for the event's own."""
-        ends = np.cumsum([0, len(self.counts), len(self.marks), len(self.readings)])
-        (counts, marks, readings) = (range(first, last) for first, last in pairwise(ends.tolist()))
-        found: list[tuple[str, int, float | None]] = [(name, n, 1.0) for name, n in zip(self.counts, counts)]
-        for mark, n in zip(self.marks, marks):
+        counts, marks = len(self.counts), len(self.marks)
+        found: list[tuple[str, int, float | None]] = [(name, n, 1.0) for n, name in enumerate(self.counts)]
+        for n, mark in enumerate(self.marks, counts):
             found += [(mark.among, n, 0.0), (mark.of, n, 1.0)]
-        return found + [(name, n, None) for name, n in zip(self.readings, readings)]
+        return found + [(name, n, None) for n, name in enumerate(self.readings, counts + marks)]
 
 
 class Learned(_Data):
@@ -108,8 +106,8 @@ def without_learned(text: str) -> str:
 
 
 def with_learned(text: str, learned: str) -> str:
-    """The text of a catalogue with learned numbers (JSON of `Learned`) in it, in place of others."""
-    return f"{without_learned(text).rstrip()}{LEARNED}{learned}\n" if learned else text
+    """The text of a catalogue that has learned: `learned` is JSON of `Learned`."""
+    return f"{text.rstrip()}{LEARNED}{learned}\n"
 
 
 def learned_in(text: str) -> str:

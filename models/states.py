@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ TRUST = 20.0
 """Days' (and chances') worth of what is so on average that each state begins every round with."""
 
 
-Compared = tuple[Ints, tuple[npt.NDArray, ...], npt.NDArray[np.int8]]
+Compared = tuple[Ints, tuple[npt.NDArray[Any], ...], npt.NDArray[np.int8]]
 
 
 def learn(parts: Sequence[Sequences], spec: States, tell: Callable[[str], None]) -> Learned | None:
@@ -43,10 +44,7 @@ def learn(parts: Sequence[Sequences], spec: States, tell: Callable[[str], None])
             tell(f"learning states, round {number + 1} of {ROUNDS}")
     rounded = [np.vectorize(lambda number: float(f"{number:.6g}"), otypes=[float])(each) for each in model]
     return Learned(
-        **{
-            name: value.tolist()
-            for name, value in zip(Learned.model_fields, [*rounded, heard, usual], strict=True)
-        }
+        **{name: value.tolist() for name, value in zip(Learned.model_fields, [*rounded, heard, usual], strict=True)}
     )
 
 
@@ -57,9 +55,8 @@ def _compared(part: Sequences, first_reading: int, usual: Floats) -> Compared:
 
 def _heard(parts: Sequence[Sequences], counts: int) -> Floats:
     lag, channel = (np.concatenate([getattr(part, name) for part in parts]) for name in ("lag", "channel"))
-    told = [np.sort(lag[channel == count]) for count in range(counts)]
-    ages = np.arange(OLDEST + 1)
-    return np.array([np.searchsorted(mine, ages, "right") / len(mine) if len(mine) else ages * 0 + 1.0 for mine in told])
+    ages, of = np.arange(OLDEST + 1), [lag[channel == count] for count in range(counts)]
+    return np.array([[(mine <= age).mean() if len(mine) else 1.0 for age in ages] for mine in of])
 
 
 def _usual(parts: Sequence[Sequences], first: int, readings: int) -> Floats:

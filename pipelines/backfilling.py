@@ -64,8 +64,9 @@ def champion_by(service: Service, as_of: datetime) -> tuple[Registered, Bundle]:
 
 def _with_catalogue_of(service: Service, bundle: Bundle) -> Service:
     """The service, with the model's own catalogue where today's means other features."""
-    same = bundle.contract.fingerprint == service.catalogue.contract.fingerprint
-    return service if same else replace(service, own_catalogue=str(bundle.lineage["catalogue"]))
+    today = service.for_model(bundle)
+    same = bundle.contract.fingerprint == today.catalogue.contract.fingerprint
+    return today if same else replace(service, own_catalogue=str(bundle.lineage["catalogue"]))
 
 
 def _nobody(_said: str) -> None:

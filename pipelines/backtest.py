@@ -14,6 +14,7 @@ from models.evaluation import Evaluation
 from pipelines import tracking
 from pipelines.evidence import Evidence, with_interval, write_evidence
 from pipelines.judging import judge, rows_for
+from pipelines.learning import with_states
 from pipelines.pages import Section, report_page
 from pipelines.service import Service
 from pipelines.training import fitted
@@ -64,6 +65,7 @@ def _at_origin(
     def told(words: str) -> None:
         tell(f"{cut:%d-%b-%Y}: {words}")
 
+    service = with_states(service, cut, told, least_lag_days)
     data = rows_for(service, cut, told, least_lag_days=least_lag_days)
     bundle, _ = fitted(service, data, cut, told)
     judged = judge(bundle, data, service)

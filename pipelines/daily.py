@@ -77,6 +77,7 @@ def score(service: Service, as_of: datetime, tell: Tell, champion: "Registered |
     opted_out = opting_out.checked(service, as_of, "lists")
     champion = champion or tracking.champion(service.workspace)
     bundle = load(champion.bundle)
+    service = service.for_model(bundle)
     found = report.data_outcomes(service, bundle, as_of)
     report.keep(service, as_of, found)
     service.catalogue.contract.require(bundle.contract, "champion")
@@ -126,6 +127,7 @@ def look(service: Service, as_of: datetime, tell: Tell) -> tuple[Outcome, ...]:
     from pipelines import tracking
 
     bundle = load(tracking.champion(service.workspace).bundle)
+    service = service.for_model(bundle)
     found = report.data_outcomes(service, bundle, as_of)
     if any(one.blocks for one in found):
         return found

@@ -139,7 +139,7 @@ def _champion(service: Service, _now: datetime) -> Iterator[Finding]:
 
     champion = tracking.champion(service.workspace)
     bundle = load(champion.bundle)
-    same = bundle.contract.fingerprint == service.catalogue.contract.fingerprint
+    same = bundle.contract.fingerprint == service.for_model(bundle).catalogue.contract.fingerprint
     clause = (
         "" if same else " was trained on other features than the catalogue has now: retrain, or restore the catalogue"
     )

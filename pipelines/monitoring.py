@@ -40,8 +40,11 @@ class Monitored:
 
 def monitor(service: Service, at: datetime, tell: Tell) -> Monitored:
     """Look back from a cut; page and tables lie in `monitoring/DAY`, and `monitoring/latest` leads to the newest."""
+    from models.bundle import load
     from pipelines import tracking
 
+    champion = tracking.holder(service.workspace, tracking.CHAMPION)
+    service = service if champion is None else service.for_model(load(champion.bundle))
     as_of, config = end_of(service, at), service.config
     edges = edges_to(service, as_of)
     came, became = inputs(service, edges, tell), outcomes(service, edges, tell)

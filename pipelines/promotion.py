@@ -57,6 +57,7 @@ def promote(service: Service, by: str, tell: Tell) -> Decision:
         message = "Promotion needs a challenger in the model registry; there is none. Run `minusnine train` first."
         raise NotReadyError(message)
     bundle, standing = load(challenger.bundle), tracking.holder(service.workspace, tracking.CHAMPION)
+    service = service.for_model(bundle)
     service.catalogue.contract.require(bundle.contract, "challenger")
     tell("building features")
     as_of = datetime.fromisoformat(bundle.lineage["as_of"])
@@ -113,7 +114,8 @@ def go_back(service: Service, by: str) -> tuple[str, str]:
     check_name(by)
     standing = tracking.champion(service.workspace)
     former = tracking.before(service.workspace, standing)
-    service.catalogue.contract.require(load(former.bundle).contract, "champion before this one")
+    bundle = load(former.bundle)
+    service.for_model(bundle).catalogue.contract.require(bundle.contract, "champion before this one")
     told = {"decision": "back", "model": former.version, "standing": standing.version, "by": by}
     tracking.log_decision(service.workspace, f"back to model {former.version}", parameters=told, metrics={})
     tracking.bring_back(service.workspace, former)

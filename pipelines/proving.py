@@ -60,6 +60,7 @@ def prove(service: Service, tell: Tell) -> Proof:
     would have promised, and what it delivers. NotReadyError where the trust is not a simulated one with its truth."""
     champion = tracking.champion(service.workspace)
     bundle = load(champion.bundle)
+    service = service.for_model(bundle)
     service.catalogue.contract.require(bundle.contract, "champion")
     as_of = datetime.fromisoformat(bundle.lineage["as_of"])
     true = truth(service)

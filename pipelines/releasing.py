@@ -144,8 +144,8 @@ def _recorded(
 ) -> Iterator[None]:
     """Keeps the record of a publication and puts it beside its lists in `folder`; its exposures are logged for good
     once what is done inside, the switch to those lists, is done."""
-    told = _told(service, scored, now, seconds, digest)
-    run = runs.keep(service.workspace, told, scored.ranked, service.catalogue_text, scored.beside)
+    told, catalogue = _told(service, scored, now, seconds, digest), service.for_model(scored.bundle).catalogue_text
+    run = runs.keep(service.workspace, told, scored.ranked, catalogue, scored.beside)
     with service.exposures.appending(_version(told), scored.ranked):
         write_private(folder / RUN, runs.as_json(run.told))
         yield

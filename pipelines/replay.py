@@ -11,6 +11,7 @@ import pandas as pd
 
 from features.cohort import NOBODY, OptedOut
 from features.errors import MinusNineError, ReplayError
+from features.states import without_learned
 from models.bundle import Bundle, load
 from pipelines import opting_out, runs
 from pipelines.config import ServiceConfig
@@ -179,4 +180,5 @@ def _changed(service: Service, run: Run) -> tuple[str, ...]:
     """What is otherwise today, of all that the replay took from the run's own record."""
     now, then = settings(service.config), settings(_as_configured(service.config, run.told["config"]))
     found = [f"the setting {name}" for name in sorted(now) if now[name] != then[name]]
-    return (*found, "the catalogue") if service.catalogue_text != run.catalogue() else tuple(found)
+    same = without_learned(service.catalogue_text).rstrip() == without_learned(run.catalogue()).rstrip()
+    return tuple(found) if same else (*found, "the catalogue")

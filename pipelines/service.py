@@ -54,13 +54,14 @@ class Service:
         return self.own_catalogue or self.config.read(self.config.features)
 
     def with_learned(self, learned: str) -> "Service":
-        """The service with these learned numbers (JSON of `features.states.Learned`) in its catalogue, if there are
-        any."""
-        return replace(self, own_catalogue=with_learned(self.catalogue_text, learned)) if learned else self
+        """The service with these numbers (JSON of `features.states.Learned`) for its catalogue's states, where it has
+        states and no numbers yet."""
+        missing = self.catalogue.states is not None and self.catalogue.learned is None
+        return replace(self, own_catalogue=with_learned(self.catalogue_text, learned)) if learned and missing else self
 
     def for_model(self, bundle: "Bundle") -> "Service":
-        """The service with what the catalogue of a model has learned in its own."""
-        return self.with_learned(learned_in(str(bundle.lineage["catalogue"])))
+        """The service with the numbers that the model's own catalogue has learned."""
+        return self.with_learned(learned_in(str(bundle.lineage.get("catalogue", ""))))
 
     @cached_property
     def history(self) -> History:

@@ -18,6 +18,7 @@ from models.tuning import Trial, tune
 from pipelines.building import Dataset
 from pipelines.evidence import Evidence, write_evidence
 from pipelines.judging import judge, refuse_seen, rows_for
+from pipelines.learning import with_states
 from pipelines.service import Service
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def train(service: Service, as_of: datetime, tell: Tell) -> Trained:
     stands, put it to the gate at once."""
     from pipelines import promotion, tracking  # MLflow takes seconds to import: only those who log wait for it
 
+    service = with_states(service, as_of, tell)
     tell("building features")
     data = rows_for(service, as_of, tell)
     bundle, trials = fitted(service, data, as_of, tell)
@@ -88,6 +90,7 @@ def evaluate_champion(service: Service, tell: Tell) -> Evidence:
 
     champion = tracking.champion(service.workspace)
     bundle = load(champion.bundle)
+    service = service.for_model(bundle)
     tell("building features")
     data = rows_for(service, datetime.fromisoformat(bundle.lineage["as_of"]), tell, parts=(TEST,))
     service.catalogue.contract.require(bundle.contract, "champion")
