@@ -14,6 +14,8 @@ from numba import njit
 
 HERE, ADMITTED, IN_HOSPITAL, HOME = range(4)
 """What a day is: at home, that of an emergency admission, in hospital, or of coming home from an emergency stay."""
+DAY = 86_400_000_000.0
+"""Microseconds in a day."""
 MOST = 3.0
 """Standard deviations beyond which a reading speaks no louder."""
 
@@ -21,16 +23,16 @@ compiled: Any = njit(cache=True, nogil=True, error_model="numpy")
 
 
 @compiled
-def filtered(out, person, of_cut, edges, usual_from, of, records, stays_of, stays, learned, ahead):  # type: ignore[no-untyped-def]
-    """Put into `out` each row's risk by the states: `ahead` (by state) weighed by the belief at its cut, by the records
-    in force then; NaN where there is none in the look-back.
+def filtered(out, person, of_cut, edges, usual_from, of, records, stays_of, stays, learned):  # type: ignore[no-untyped-def]
+    """Put into `out` the chance of each state at each row's cut, by the records in force then; NaN where there is none
+    in the look-back.
 
     edges: of each cut, where the days of the look-back begin, and the cut; own usual readings are made of records since
     `usual_from`. Records and stays are the columns of `filtering.Past`, a person's from `of` and `stays_of` on.
     """
-    model, heard, usual = learned[:7], learned[7], learned[8]
-    counts, hazard = model[3], model[6]
-    quiet, days = np.exp(-(heard.T @ counts)) * (1 - hazard), edges.shape[1] - 1
+    model, heard, usual, pace = learned[:7], learned[7], learned[8], learned[9]
+    hazard, days = model[6], edges.shape[1] - 1
+    quiet, often = np.empty((heard.shape[1], len(hazard))), np.empty(len(pace))
     chances, likely, kinds = np.empty((days, len(hazard))), np.empty((days, len(hazard))), np.empty(days, np.int8)
     room = np.diff(of).max()
     day, channel, value, variance = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room), np.empty(room)
@@ -38,29 +40,58 @@ def filtered(out, person, of_cut, edges, usual_from, of, records, stays_of, stay
     for row in range(len(person)):
         p, mine = person[row], edges[of_cut[row]]
         found = day, channel, value, variance
-        number = in_force(found, mine, usual_from[of_cut[row]], of[p], of[p + 1], records, model, before, usual)
+        whose = of[p], of[p + 1], usual_from[of_cut[row]]
+        number = in_force(found, often, mine, whose, records, model, before, usual, pace)
         if number:
+            fill_quiet(quiet, heard, often, model[3], hazard)
             fill_kinds(kinds, mine, mine[days], stays_of[p], stays_of[p + 1], stays)
             forward(chances, likely, (day[0], days - 1), 0, number, found, kinds, model, quiet)
-        out[row] = (chances[days - 1] * ahead).sum() if number else np.nan
+            out[row] = chances[days - 1]
+        else:
+            out[row] = np.nan
 
 
 @compiled
-def in_force(found, edges, usual_from, low, high, records, model, before, usual):  # type: ignore[no-untyped-def]
-    """Put a person's records that were in force at the cut into `found`: how many there are."""
+def in_force(found, often, edges, whose, records, model, before, usual, pace):  # type: ignore[no-untyped-def]
+    """Put a person's records that were in force at the cut into `found`, and how often they have counts, against
+    everyone, into `often`: how many records there are."""
     day, channel, value, variance = found
     at, known_from, known_to, channels, values = records
-    cut, first_reading, number, d = edges[-1], len(model[3]) + len(model[4]), 0, 0
-    before[:] = 0.0
+    (low, high, usual_from), cut, first_reading = whose, edges[-1], len(model[3]) + len(model[4])
+    number, d, since = 0, 0, cut
+    before[:], often[:] = 0.0, 0.0
     for e in range(low, high):
         if usual_from <= at[e] < cut and known_from[e] <= cut < known_to[e]:
+            since = min(since, at[e])
+            if channels[e] < len(often):
+                often[channels[e]] += 1
             told = compared(channels[e] - first_reading, values[e], before, usual)
             if at[e] >= edges[0]:
                 while at[e] >= edges[d + 1]:
                     d += 1
                 day[number], channel[number], (value[number], variance[number]) = d, channels[e], told
                 number += 1
+    paced(often, (cut - since) / DAY, pace)
     return number
+
+
+@compiled
+def paced(often, days, pace):  # type: ignore[no-untyped-def]
+    """Counts over so many days, in place, to how often the person has them, against everyone: the mean of the posterior
+    of a factor with a gamma prior about 1."""
+    for count in range(len(often)):
+        rate, shape = pace[count]
+        often[count] = (shape + often[count]) / (shape + rate * days)
+
+
+@compiled
+def fill_quiet(quiet, heard, often, counts, hazard):  # type: ignore[no-untyped-def]
+    """How likely it is by state that nothing (more) is on record of a day, by its age."""
+    for age in range(len(quiet)):
+        quiet[age] = 0.0
+        for count in range(len(often)):
+            quiet[age] += heard[count, age] * often[count] * counts[count]
+        quiet[age] = np.exp(-quiet[age]) * (1 - hazard)
 
 
 @compiled
@@ -200,22 +231,26 @@ def weigh_marks(likely, told, marks):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def expected(of, records, kinds, model):  # type: ignore[no-untyped-def]
+def expected(of, records, kinds, often, model):  # type: ignore[no-untyped-def]
     """What the states are expected to have done, given everything, summed over people: how often begun (at first, on
-    coming home), moved, counted, marked (marks, chances of one), read (sum, number, by certainty), and days lived
-    (present, admitted)."""
+    coming home), moved, counted, awaited (days, each as many as the person has counts more often than everyone),
+    marked (marks, chances of one), read (sum, number, by certainty), and days lived (present, admitted).
+
+    often: of each person, how often they have each of the counts, against everyone.
+    """
     _, _, transitions, counts, marks, readings, hazard = model
     states, longest = len(hazard), kinds.shape[1]
-    quiet = (np.exp(-counts.sum(axis=0)) * (1 - hazard)).reshape(1, states)
     begun, moved, lived = np.zeros((2, states)), np.zeros((states, states)), np.zeros((2, states))
+    awaited, mine, quiet = np.zeros(counts.shape), np.zeros(states), np.empty((1, states))
     credited = np.zeros(counts.shape), np.zeros((2, *marks.shape)), np.zeros((2, *readings.shape))
     chances, likely = np.empty((longest, states)), np.empty((longest, states))
-    now, after = np.empty(states), np.empty(states)
+    now, after, whole = np.empty(states), np.empty(states), np.ones((len(counts), 1))
     for p in range(len(of) - 1):
         if of[p] < of[p + 1]:
             first, last = span_of(records[0], of[p], of[p + 1], kinds[p])
+            fill_quiet(quiet, whole, often[p], counts, hazard)
             forward(chances, likely, (first, last), of[p], of[p + 1], records, kinds[p], model, quiet)
-            after[:], e = 1.0, of[p + 1] - 1
+            after[:], mine[:], e = 1.0, lived[0], of[p + 1] - 1
             for d in range(last, first - 1, -1):
                 now[:] = chances[d] * after
                 now /= now.sum()
@@ -225,8 +260,10 @@ def expected(of, records, kinds, model):  # type: ignore[no-untyped-def]
                     after[:] = 1.0
                 else:
                     back(after, now, likely[d], still(kinds[p, d], kinds[p, d - 1]), chances[d - 1], transitions, moved)
+            for count in range(len(awaited)):
+                awaited[count] += often[p, count] * (lived[0] - mine)
     counted, marked, read = credited
-    return begun, moved, counted, marked, read, lived
+    return begun, moved, counted, awaited, marked, read, lived
 
 
 @compiled

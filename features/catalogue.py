@@ -67,6 +67,7 @@ class Feature(_Data):
     of: str
     days: tuple[int, ...] = ()
     half_life: tuple[int, ...] = ()
+    within: tuple[int, ...] = ()
     against: int = 0
     among: str = ""
     until: str = ""
@@ -83,14 +84,14 @@ class Feature(_Data):
             message = f"a feature must name one aggregate; found {', '.join(words) or 'none'}; {near}"
             raise ValueError(message)
         rest = {key: value for key, value in raw.items() if key != words[0]}
-        for key in ("days", "half_life"):
+        for key in ("days", "half_life", "within"):
             rest[key] = (rest[key],) if isinstance(rest.get(key), int) else rest.get(key, ())
         return {**rest, "aggregate": words[0], "of": raw[words[0]]}
 
     @model_validator(mode="after")
     def _takes(self) -> "Feature":
         wanted = AGGREGATES[self.aggregate].takes if self.aggregate != "person" else ()
-        said = tuple(key for key in ("days", "half_life", "against", "among", "until") if getattr(self, key))
+        said = tuple(key for key in ("within", "days", "half_life", "against", "among", "until") if getattr(self, key))
         if set(said) != set(wanted):
             message = (
                 f"{self.aggregate} must say {' and '.join(wanted) or 'no more'}; found {', '.join(said) or 'none'}"
@@ -118,10 +119,12 @@ class Feature(_Data):
         spans = [(f"_{n}d{against}", n, 0) for n in self.days] or [
             (f"_{n}d{against}", FADED_AFTER * n, n) for n in self.half_life
         ]
-        for suffix, days, half_life in spans or [("", 0, 0)]:
-            yield FeatureInfo(
-                stem + suffix, family, self.aggregate, self.of, days, direction, empty, *extra, half_life=half_life
-            )
+        for ahead in self.within or (0,):
+            for suffix, days, half_life in spans or [("", 0, 0)]:
+                name = f"{stem}_within_{ahead}d{suffix}" if ahead else stem + suffix
+                yield FeatureInfo(
+                    name, family, self.aggregate, self.of, days, direction, empty, *extra, half_life, ahead
+                )
 
 
 class Sentence(_Data):

@@ -45,7 +45,7 @@ def in_words(catalogue: Catalogue, info: FeatureInfo) -> str:
         return PERSONAL[info.of]
     words = {name: event.words or name.replace("_", " ") for name, event in catalogue.events.items()}
     named = {key: words.get(getattr(info, key), "") for key in ("of", "among", "until")}
-    lengths = {"days": info.days, "against": info.against, "half_life": info.half_life}
+    lengths = {"days": info.days, "against": info.against, "half_life": info.half_life, "within": info.within}
     return AGGREGATES[info.aggregate].says.format(**lengths, **named)
 
 

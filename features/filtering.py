@@ -15,8 +15,7 @@ from features.catalogue import Catalogue
 from features.events import Stream, worths
 from features.frames import micros, query
 from features.states import LOG_ODDS, Learned
-from features.table import FeatureInfo
-from features.windows import DAY, HORIZON_DAYS, shift_moments
+from features.windows import DAY, shift_moments
 
 Column = npt.NDArray[Any]
 
@@ -38,7 +37,7 @@ def log_odds(
     tables: Mapping[str, pa.Table], found: Sequence[Stream], keyed: pd.DataFrame, catalogue: Catalogue, zone: str
 ) -> dict[str, Floats]:
     """Each feature of states, row for row with `keyed`: the log-odds, by the states, of an emergency admission within
-    nine days; null where nothing speaks of them within the look-back, and where they have not been learned."""
+    so many days; null where nothing speaks of them within the look-back, and where they have not been learned."""
     infos = [info for info in catalogue.infos() if info.aggregate == LOG_ODDS]
     if catalogue.learned is None or not len(keyed):
         return {info.name: np.full(len(keyed), np.nan) for info in infos}
@@ -48,25 +47,35 @@ def log_odds(
         return {}
     since = int(shift_moments(cuts, -max(info.against for info in infos), zone).min())
     known = past(tables, found, catalogue, np.unique(person), since)
-    rows = np.searchsorted(known.people, person), place
-    return {info.name: _of_rows(known, *rows, cuts, info, catalogue.learned, zone) for info in infos}
+    row = np.searchsorted(known.people, person)
+    believed = {
+        key: _believed(known, row, place, cuts, *key, catalogue.learned, zone)
+        for key in {(info.days, info.against) for info in infos}
+    }
+    risks = {info.name: believed[info.days, info.against] * ahead(catalogue.learned, info.within) for info in infos}
+    return {name: _logit(shares.sum(axis=1)) for name, shares in risks.items()}
 
 
-def _of_rows(
-    known: Past, person: Ints, place: Ints, cuts: Ints, info: FeatureInfo, learned: Learned, zone: str
+def _logit(risk: Floats) -> Floats:
+    return np.asarray(np.log(risk / (1 - risk)))
+
+
+def _believed(
+    known: Past, person: Ints, place: Ints, cuts: Ints, days: int, against: int, learned: Learned, zone: str
 ) -> Floats:
-    edges = np.column_stack([shift_moments(cuts, -age, zone) for age in range(info.days, -1, -1)])
-    usual_from, risk = shift_moments(cuts, -info.against, zone), np.empty(len(person))
+    """The chance of each state (a column each) at each row's cut."""
+    edges = np.column_stack([shift_moments(cuts, -age, zone) for age in range(days, -1, -1)])
+    usual_from, believed = shift_moments(cuts, -against, zone), np.empty((len(person), len(learned.hazard)))
     given = known.of, known.records, known.stays_of, known.stays
-    beliefs.filtered(risk, person, place, edges, usual_from, *given, learned.arrays, ahead(learned))
-    return np.log(risk / (1 - risk))
+    beliefs.filtered(believed, person, place, edges, usual_from, *given, learned.arrays)
+    return believed
 
 
-def ahead(learned: Learned) -> Floats:
-    """The risk within nine days of whoever is in each state now."""
+def ahead(learned: Learned, days: int) -> Floats:
+    """The risk within so many days of whoever is in each state now."""
     hazard, transitions = np.array(learned.hazard), np.array(learned.transitions)
     risk = np.zeros(len(hazard))
-    for _ in range(HORIZON_DAYS):
+    for _ in range(days):
         risk = hazard + (1 - hazard) * (transitions @ risk)
     return risk
 

@@ -67,7 +67,8 @@ class Learned(_Data):
     deviations of the noise about the own usual); `hazard`, the chance of an emergency admission a day.
 
     heard: for each of the counts, the share that is on record by its age in days (0 to `OLDEST`). usual: for each of
-    the readings, mean and variance of people's usual, and variance of the noise about it.
+    the readings, mean and variance of people's usual, and variance of the noise about it. pace: for each of the counts,
+    how many there are a day, and the shape of the gamma distribution of how often people have them against that.
     """
 
     initial: Row
@@ -79,24 +80,23 @@ class Learned(_Data):
     hazard: Row
     heard: Table
     usual: Table
+    pace: Table
 
     @property
     def arrays(self) -> Arrays:
         """As the compiled pass takes them, in the order of the fields."""
         states = len(self.hazard)
-        wide = {"transitions": states, "counts": states, "marks": states, "readings": states, "heard": OLDEST + 1}
+        by_state = dict.fromkeys(("transitions", "counts", "marks", "readings"), states)
+        wide = {**by_state, "heard": OLDEST + 1, "usual": 3, "pace": 2}
         tables = {name: np.array(value, np.float64) for name, value in self}
-        return tuple(
-            table.reshape(-1, wide.get(name, 3)) if name in wide or name == "usual" else table
-            for name, table in tables.items()
-        )
+        return tuple(table.reshape(-1, wide[name]) if name in wide else table for name, table in tables.items())
 
     def fits(self, spec: States) -> bool:
         """Whether the numbers are of such states."""
         states, shapes = spec.number, [table.shape for table in self.arrays]
         rows = [len(spec.counts), len(spec.marks), len(spec.readings)]
         tables = [(n, states) for n in (states, *rows)]
-        own = [(rows[0], OLDEST + 1), (rows[2], 3)]
+        own = [(rows[0], OLDEST + 1), (rows[2], 3), (rows[0], 2)]
         return shapes == [(states,), (states,), *tables, (states,), *own]
 
 

@@ -21,7 +21,7 @@ class FeatureInfo:
     days: look-back in days; 0 where the feature has none. direction: +1 where more can only mean more risk, -1 where
     more can only mean less, 0 where neither is claimed. empty: the value when there is nothing (null: unknown).
     among: for a share, the event it is a share of. until: for a run, the event that ends it. against: the longer
-    look-back that a change or ratio is held against, in days. half_life: of what fades, in days.
+    look-back that a change or ratio is held against, in days. half_life: of what fades, in days. within: of a chance, in how many days ahead.
     """
 
     name: str
@@ -35,6 +35,7 @@ class FeatureInfo:
     until: str = ""
     against: int = 0
     half_life: int = 0
+    within: int = 0
 
 
 @dataclass(frozen=True)

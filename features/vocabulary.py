@@ -10,7 +10,8 @@ FADED_AFTER = 12
 class Aggregate:
     """One aggregate.
 
-    says: what it is in words; {of}, {among}, {until}, {days}, {against} and {half_life} stand for a feature's own.
+    says: what it is in words; {of}, {among}, {until}, {days}, {against}, {half_life} and {within} stand for a feature's
+    own.
     empty: the value where nothing happened (null: unknown). takes: what a feature of it must say beside its event.
     """
 
@@ -62,10 +63,10 @@ AGGREGATES = {
         "share of {among} by the person's teams on whose day they recorded {of}", None, ("days", "among")
     ),
     "log_odds": Aggregate(
-        "log-odds of one of {of} within nine days, by hidden states that were learned at training: from the records of "
-        "{days} days, readings against the person's own usual over {against}",
+        "log-odds of one of {of} within {within} days ahead, by hidden states that were learned at training: from the "
+        "records of {days} days, against the person's own usual over {against}",
         None,
-        ("days", "against"),
+        ("within", "days", "against"),
     ),
 }
 """`team_share` is made over all of a team's people, the rest of the person's own events."""

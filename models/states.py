@@ -25,7 +25,8 @@ TRUST = 20.0
 """Days' (and chances') worth of what is so on average that each state begins every round with."""
 
 
-Compared = tuple[Ints, tuple[npt.NDArray[Any], ...], npt.NDArray[np.int8]]
+Compared = tuple[Ints, tuple[npt.NDArray[Any], ...], npt.NDArray[np.int8], Floats]
+"""What `beliefs.expected` takes: of, records, kinds, often."""
 
 
 def learn(parts: Sequence[Sequences], spec: States, tell: Callable[[str], None]) -> Learned | None:
@@ -34,7 +35,8 @@ def learn(parts: Sequence[Sequences], spec: States, tell: Callable[[str], None])
         return None
     counts, marks = len(spec.counts), len(spec.marks)
     heard, usual = _heard(parts, counts), _usual(parts, counts + marks, len(spec.readings))
-    given = [_compared(part, counts + marks, usual) for part in parts]
+    pace = _pace(parts, counts)
+    given = [_compared(part, counts + marks, usual, pace) for part in parts]
     average = _average(given, spec)
     model = _guessed(given, spec, average)
     with ThreadPoolExecutor(2) as over:
@@ -44,13 +46,43 @@ def learn(parts: Sequence[Sequences], spec: States, tell: Callable[[str], None])
             tell(f"learning states, round {number + 1} of {ROUNDS}")
     rounded = [np.vectorize(lambda number: float(f"{number:.6g}"), otypes=[float])(each) for each in model]
     return Learned(
-        **{name: value.tolist() for name, value in zip(Learned.model_fields, [*rounded, heard, usual], strict=True)}
+        **{
+            name: value.tolist()
+            for name, value in zip(Learned.model_fields, [*rounded, heard, usual, pace], strict=True)
+        }
     )
 
 
-def _compared(part: Sequences, first_reading: int, usual: Floats) -> Compared:
+def _compared(part: Sequences, first_reading: int, usual: Floats, pace: Floats) -> Compared:
     value, variance = beliefs.all_compared(part.of, part.channel, part.value, first_reading, usual)
-    return part.of, (part.day, part.channel, value, variance), part.kinds
+    often = _counted(part, len(pace)).astype(np.float64)
+    for mine, days in zip(often, _days(part), strict=True):
+        beliefs.paced(mine, days, pace)
+    return part.of, (part.day, part.channel, value, variance), part.kinds, often
+
+
+def _counted(part: Sequences, counts: int) -> Ints:
+    """How many of each of the counts each person has."""
+    person = np.repeat(np.arange(len(part.of) - 1), np.diff(part.of))
+    rows = part.channel < counts
+    place = person[rows] * counts + part.channel[rows]
+    return np.bincount(place, minlength=(len(part.of) - 1) * counts).reshape(-1, counts)
+
+
+def _days(part: Sequences) -> Ints:
+    """From each person's first record to the last, in days; 0 of whoever has none."""
+    there, days = np.diff(part.of) > 0, np.zeros(len(part.of) - 1, np.int64)
+    days[there] = part.day[part.of[1:][there] - 1] - part.day[part.of[:-1][there]] + 1
+    return days
+
+
+def _pace(parts: Sequence[Sequences], counts: int) -> Floats:
+    """Of each of the counts: how many a day, and the shape, by how much more people differ than chance has them."""
+    counted, days = np.concatenate([_counted(part, counts) for part in parts]), np.concatenate(list(map(_days, parts)))
+    rate = np.maximum(counted.sum(axis=0), 0.5) / max(days.sum(), 1)
+    awaited = days[:, None] * rate
+    more = ((counted - awaited) ** 2 - counted).sum(axis=0) / np.maximum((awaited**2).sum(axis=0), 1e-9)
+    return np.column_stack([rate, 1 / np.clip(more, 0.01, 100.0)])
 
 
 def _heard(parts: Sequence[Sequences], counts: int) -> Floats:
@@ -85,14 +117,14 @@ def _expected(model: tuple[Floats, ...], given: Compared) -> tuple[Floats, ...]:
 
 def _likeliest(sums: tuple[Floats, ...], average: tuple[Floats, ...] | None = None) -> tuple[Floats, ...]:
     """The model that the sums speak for, with a little of the average one in each state."""
-    begun, moved, counted, marked, read, (stayed, admitted) = sums
+    begun, moved, counted, awaited, marked, read, (stayed, admitted) = sums
     rates, shares, hazard = average or (np.full((len(counted), 1), 1e-3), np.full((marked.shape[1], 1), 0.05), 1e-3)
     first, home = (begun + 1) / (begun + 1).sum(axis=1, keepdims=True)
     return (
         first,
         home,
         (moved + 1e-3) / (moved + 1e-3).sum(axis=1, keepdims=True),
-        (counted + TRUST * rates) / (stayed + TRUST),
+        (counted + TRUST * rates) / (awaited + TRUST),
         (marked[0] + TRUST * shares) / (marked[1] + TRUST),
         read[0] / (read[1] + TRUST / 4),
         (admitted + TRUST * hazard) / (stayed + admitted + TRUST),
@@ -115,10 +147,10 @@ def _average(given: Sequence[Compared], spec: States) -> tuple[Floats, ...]:
 
 def _soon(given: Compared) -> Compared:
     """The same people, looked at on the days before an emergency admission alone."""
-    of, records, kinds = given
+    of, records, kinds, often = given
     admitted = np.cumsum(np.pad(kinds == beliefs.ADMITTED, ((0, 0), (1, SOON))), axis=1)
     soon = admitted[:, 1 + SOON :] > admitted[:, 1:-SOON]
-    return of, records, np.where(soon | (kinds == beliefs.ADMITTED), kinds, beliefs.IN_HOSPITAL).astype(np.int8)
+    return of, records, np.where(soon | (kinds == beliefs.ADMITTED), kinds, beliefs.IN_HOSPITAL).astype(np.int8), often
 
 
 def _guessed(given: Sequence[Compared], spec: States, average: tuple[Floats, ...]) -> tuple[Floats, ...]:

@@ -3,7 +3,7 @@
 import math
 from itertools import product
 
-from naive_features import back
+from naive_features import DAY, back
 
 HERE, ADMITTED, IN_HOSPITAL, HOME = "here", "admitted", "in hospital", "home"
 
@@ -32,8 +32,9 @@ class Day:
         return found
 
 
-def ways(days, numbers, heard=None):
-    """Every sequence of states over these days, and how likely it is together with what was recorded."""
+def ways(days, numbers, heard):
+    """Every sequence of states over these days, and how likely it is together with what was recorded. heard: of a count
+    and a day's age in days, what its rates are to be taken times."""
     states = range(len(numbers.hazard))
     for path in product(states, repeat=len(days)):
         chance = 1.0
@@ -48,11 +49,11 @@ def ways(days, numbers, heard=None):
             else:
                 chance *= numbers.transitions[path[place - 1]][state]
             age = len(days) - 1 - place
-            chance *= day.likely(state, numbers, lambda count, age=age: heard(count, age) if heard else 1.0)
+            chance *= day.likely(state, numbers, lambda count, age=age: heard(count, age))
         yield path, chance
 
 
-def risk_ahead(belief, numbers, days=9):
+def risk_ahead(belief, numbers, days):
     """The chance of an admission within so many days, one day after the other."""
     well = list(belief)
     for _ in range(days):
@@ -67,11 +68,12 @@ class NaiveStates:
     def __init__(self, naive, spec, numbers):
         self.naive, self.spec, self.numbers = naive, spec, numbers
 
-    def log_odds(self, person, as_of, look_back, usual_days):
+    def log_odds(self, person, as_of, look_back, usual_days, horizons):
         edges = [back(as_of, age) for age in range(look_back, -1, -1)]
         days = [Day(kind) for kind in self.kinds(person, as_of, edges)]
+        records = self.records(person, as_of, back(as_of, usual_days))
         first = look_back
-        for at, place, what, value in self.records(person, as_of, back(as_of, usual_days)):
+        for at, place, what, value in records:
             seen = self.against_usual(what, place, value)
             if at < edges[0]:
                 continue
@@ -84,14 +86,23 @@ class NaiveStates:
             else:
                 day.readings.append((place, *seen))
         if first == look_back:
-            return math.nan
-        belief = [0.0] * len(self.numbers.hazard)
+            return [math.nan] * len(horizons)
+        belief, often = [0.0] * len(self.numbers.hazard), self.often(records, as_of)
         for path, chance in ways(
-            days[first:], self.numbers, lambda count, age: self.numbers.heard[count][min(age, 30)]
+            days[first:], self.numbers, lambda n, age: often[n] * self.numbers.heard[n][min(age, 30)]
         ):
             belief[path[-1]] += chance
-        risk = risk_ahead([share / sum(belief) for share in belief], self.numbers)
-        return math.log(risk / (1 - risk))
+        risks = [risk_ahead([share / sum(belief) for share in belief], self.numbers, days) for days in horizons]
+        return [math.log(risk / (1 - risk)) for risk in risks]
+
+    def often(self, records, as_of):
+        """Of each of the counts, how often the person has them against everyone."""
+        known = (as_of - records[0][0]) / DAY
+        found = []
+        for place, (rate, shape) in enumerate(self.numbers.pace):
+            mine = sum(what == "counts" and place == of for _, of, what, _ in records)
+            found.append((shape + mine) / (shape + rate * known))
+        return found
 
     def records(self, person, as_of, since):
         """Moment, place, what, value; and nothing is usual yet."""

@@ -10,7 +10,8 @@ NOT_COMPILED = ("person", "team_share", "log_odds")
 
 
 def sql_features(tables, index, catalogue, zone):
-    """Every feature but facts about the person, features of teams and of states, for each row of `index`, in its order."""
+    """Every feature but facts about the person, features of teams and of states, for each row of `index`, in its
+    order."""
     keyed = index[["person_id", "as_of"]].reset_index(drop=True)
     keyed["row"] = range(len(keyed))
     infos = [info for info in catalogue.infos() if info.aggregate not in NOT_COMPILED]

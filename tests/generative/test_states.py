@@ -37,10 +37,10 @@ states:
 families:
   all:
     title: All
-    features: [{log_odds: emergency, days: 4, against: 7}]
+    features: [{log_odds: emergency, within: [1, 9], days: 4, against: 7}]
     sentences: [{say: all}]
 """
-NAME = "log_odds_emergency_4d_against_7d"
+NAMES = [f"log_odds_emergency_within_{ahead}d_4d_against_7d" for ahead in (1, 9)]
 KINDS = [HERE, ADMITTED, IN_HOSPITAL, HOME]
 NIGHTS = [
     datetime(2026, 3, 31, 5, tzinfo=UTC),
@@ -92,6 +92,7 @@ def numbers(draw):
         return tuple(each / sum(drawn) for each in drawn)
 
     usual = tuple((draw(st.floats(-1, 2)), draw(st.floats(0.1, 3)), draw(st.floats(0.1, 3))) for _ in range(2))
+    pace = tuple((draw(st.floats(0.01, 1)), draw(st.floats(0.1, 20))) for _ in range(2))
     return Learned(
         initial=chances(),
         home=chances(),
@@ -102,6 +103,7 @@ def numbers(draw):
         hazard=row(STATES, st.floats(0.001, 0.3)),
         heard=tuple(tuple(sorted(row(OLDEST + 1))) for _ in range(2)),
         usual=usual,
+        pace=pace,
     )
 
 
@@ -151,18 +153,20 @@ def test_every_way_the_states_could_have_gone(night, contacts, observations, att
     rows = {name: placed(found, night) for name, found in drawn.items()}
     catalogue = load_catalogue(with_learned(TEXT, learned.model_dump_json()), "drawn")
     cuts = [night, night - timedelta(days=2)]
-    index = pd.DataFrame([(p, cut) for cut in cuts for p in (1, 2)], columns=["person_id", "as_of"])
+    keys = [(p, cut) for cut in cuts for p in (1, 2)]
+    index = pd.DataFrame(keys, columns=["person_id", "as_of"])
     naive = NaiveStates(Naive(rows, is_a, USUAL), catalogue.states, learned)
-    expected = [naive.log_odds(row.person_id, row.as_of, LOOK_BACK, USUAL) for row in index.itertuples()]
+    expected = [naive.log_odds(p, cut, LOOK_BACK, USUAL, (1, 9)) for p, cut in keys]
     for found in rows.values():
         shuffled.shuffle(found)
     tables = empty_history() | {
         name: pa.Table.from_pylist(found, schema=history_schema(TABLES[name])) for name, found in rows.items()
     }
-    made = build(tables, index.astype({"as_of": "datetime64[us, UTC]"}), catalogue, ZONE)[NAME]
+    made = build(tables, index.astype({"as_of": "datetime64[us, UTC]"}), catalogue, ZONE)[NAMES]
     np.testing.assert_allclose(made, expected, rtol=1e-9, atol=1e-9)
 
 
+pairs = st.lists(st.tuples(*[st.floats(0.1, 3)] * 2), min_size=3, max_size=3)
 day = st.fixed_dictionaries(
     {
         "kind": st.sampled_from(range(4)),
@@ -172,8 +176,8 @@ day = st.fixed_dictionaries(
 
 
 @settings(max_examples=100)
-@given(st.lists(st.lists(day, min_size=1, max_size=5), min_size=1, max_size=3), numbers())
-def test_what_states_are_expected_to_have_done(people, learned):
+@given(st.lists(st.lists(day, min_size=1, max_size=5), min_size=1, max_size=3), numbers(), pairs)
+def test_what_states_are_expected_to_have_done(people, learned, paces):
     """The sums that learning goes by, against every sequence of states weighed by how likely it is."""
     length = max(len(days) for days in people)
     kinds, rows, of = np.zeros((len(people), length), np.int8), [], [0]
@@ -184,17 +188,19 @@ def test_what_states_are_expected_to_have_done(people, learned):
         of.append(len(rows))
     columns = np.array(rows, float).reshape(-1, 3).T
     records = columns[0].astype(int), columns[1].astype(int), columns[2].copy(), np.ones(len(rows))
-    found = beliefs.expected(np.array(of), records, kinds, learned.arrays[:7])
-    wanted = [naive_sums(days, kinds[p], learned) for p, days in enumerate(people)]
+    often = np.array(paces[: len(people)])
+    found = beliefs.expected(np.array(of), records, kinds, often, learned.arrays[:7])
+    wanted = [naive_sums(days, kinds[p], learned, often[p]) for p, days in enumerate(people)]
     for mine, theirs in zip(found, zip(*wanted, strict=True), strict=True):
         np.testing.assert_allclose(mine, sum(theirs), rtol=1e-9, atol=1e-12)
 
 
-def naive_sums(told, kinds, learned):
+def naive_sums(told, kinds, learned, often):
     begun, moved, counted = np.zeros((2, STATES)), np.zeros((STATES, STATES)), np.zeros((2, STATES))
     marked, read, lived = np.zeros((2, 1, STATES)), np.zeros((2, 2, STATES)), np.zeros((2, STATES))
     recorded = [d for d, each in enumerate(told) if each["records"]]
-    sums = begun, moved, counted, marked, read, lived
+    awaited = np.zeros((2, STATES))
+    sums = begun, moved, counted, awaited, marked, read, lived
     if not recorded:
         return sums
     first, last = (
@@ -202,12 +208,12 @@ def naive_sums(told, kinds, learned):
         max([recorded[-1], *(d for d, kind in enumerate(kinds) if kind == 1 and d > recorded[-1])]),
     )
     days = [of_day(told[d] if d < len(told) else {"records": []}, kinds[d]) for d in range(first, last + 1)]
-    all_ways = list(ways(days, learned))
+    all_ways = list(ways(days, learned, lambda count, _age: often[count]))
     total = sum(chance for _, chance in all_ways)
     for path, chance in all_ways:
         weight = chance / total
         for place, (state, day) in enumerate(zip(path, days, strict=True)):
-            add(sums, weight, state, day)
+            add(sums, weight, state, day, often)
             if place == 0 or day.kind == HOME:
                 begun[0 if place == 0 else 1, state] += weight
             elif IN_HOSPITAL not in (day.kind, days[place - 1].kind):
@@ -227,12 +233,13 @@ def of_day(told, kind):
     return day
 
 
-def add(sums, weight, state, day):
-    _, _, counted, marked, read, lived = sums
+def add(sums, weight, state, day, often):
+    _, _, counted, awaited, marked, read, lived = sums
     if day.kind != IN_HOSPITAL:
         lived[1 if day.kind == ADMITTED else 0, state] += weight
     if day.kind not in (HERE, HOME):
         return
+    awaited[:, state] += weight * np.array(often)
     for count in day.counts:
         counted[count, state] += weight
     if day.chances | day.marked:
