@@ -23,9 +23,9 @@ compiled: Any = njit(cache=True, nogil=True, error_model="numpy")
 
 
 @compiled
-def filtered(out, person, of_cut, edges, usual_from, of, records, stays_of, stays, learned):  # type: ignore[no-untyped-def]
-    """Put into `out` the chance of each state at each row's cut, by the records in force then; NaN where there is none
-    in the look-back.
+def filtered(out, evidence, person, of_cut, edges, usual_from, recent, of, records, stays_of, stays, learned, ahead):  # type: ignore[no-untyped-def]
+    """Put into `out` the chance of each state at each row's cut, by the records in force then, and into `evidence` what
+    those of the last `recent` days say, as `weigh_evidence` does; NaN where there is no record in the look-back.
 
     edges: of each cut, where the days of the look-back begin, and the cut; own usual readings are made of records since
     `usual_from`. Records and stays are the columns of `filtering.Past`, a person's from `of` and `stays_of` on.
@@ -46,9 +46,11 @@ def filtered(out, person, of_cut, edges, usual_from, of, records, stays_of, stay
             fill_quiet(quiet, heard, often, model[3], hazard)
             fill_kinds(kinds, mine, mine[days], stays_of[p], stays_of[p + 1], stays)
             forward(chances, likely, (day[0], days - 1), 0, number, found, kinds, model, quiet)
-            out[row] = chances[days - 1]
+            out[row], evidence[row] = chances[days - 1], 0.0
+            span = max(day[0], days - recent), days - 1
+            weigh_evidence(evidence[row], chances, likely, span, number, found, kinds, often, model, heard, ahead)
         else:
-            out[row] = np.nan
+            out[row], evidence[row] = np.nan, np.nan
 
 
 @compiled
@@ -231,6 +233,65 @@ def weigh_marks(likely, told, marks):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def weigh_evidence(out, chances, likely, span, number, found, kinds, often, model, heard, ahead):  # type: ignore[no-untyped-def]
+    """Add to `out` (by channel, last for coming home) how much likelier the records of the days of `span` are given an
+    admission ahead, whose chance by state is `ahead`, than given none: the mean difference of the logarithms."""
+    initial, home, transitions, counts, marks, _, _ = model
+    (first, last), e = span, number - 1
+    after, against, apart, room = ahead.copy(), 1 - ahead, np.empty(len(ahead)), np.empty(len(ahead))
+    for d in range(last, first - 1, -1):
+        apart[:] = chances[d] * after / (chances[d] * after).sum() - chances[d] * against / (chances[d] * against).sum()
+        e = tell(out, apart, d, e, found, kinds[d], model)
+        if kinds[d] in (HERE, HOME):
+            for count in range(len(counts)):
+                awaited = heard[count, min(last - d, heard.shape[1] - 1)] * often[count]
+                out[count] -= awaited * (apart * counts[count]).sum()
+        if kinds[d] == HOME:
+            out[-1] += (apart * np.log(home / initial)).sum()
+            break
+        if d > first:
+            pull_back(after, room, likely[d], still(kinds[d], kinds[d - 1]), transitions)
+            pull_back(against, room, likely[d], still(kinds[d], kinds[d - 1]), transitions)
+
+
+@compiled
+def tell(out, apart, d, e, found, kind, model):  # type: ignore[no-untyped-def]
+    """Add to `out` the logarithms of how likely a day's records, from `e` back, are by state, by the weights `apart`;
+    where the next ones end."""
+    _, _, _, counts, marks, readings, _ = model
+    day, channel, value, variance = found
+    told, first_reading = np.zeros(len(marks), np.int64), len(counts) + len(marks)
+    while e >= 0 and day[e] == d:
+        mark, reading = channel[e] - len(counts), channel[e] - first_reading
+        if kind in (HERE, HOME):
+            if mark < 0:
+                out[channel[e]] += (apart * np.log(counts[channel[e]])).sum()
+            elif reading < 0:
+                told[mark] |= 3 if value[e] > 0.5 else 1
+            else:
+                out[channel[e]] -= (apart * (value[e] - readings[reading]) ** 2).sum() / (2 * variance[e])
+        e -= 1
+    for mark in range(len(told)):
+        if told[mark]:
+            shares = marks[mark] if told[mark] == 3 else 1 - marks[mark]
+            out[len(counts) + mark] += (apart * np.log(shares)).sum()
+    return e
+
+
+@compiled
+def pull_back(after, room, likely, is_still, transitions):  # type: ignore[no-untyped-def]
+    """Make `after`, how likely all later days are by a day's state, that of the day before, up to a factor."""
+    after *= likely
+    if not is_still:
+        room[:] = 0.0
+        for one in range(len(after)):
+            for other in range(len(after)):
+                room[one] += transitions[one, other] * after[other]
+        after[:] = room
+    after /= after.sum()
+
+
+@compiled
 def expected(of, records, kinds, often, model):  # type: ignore[no-untyped-def]
     """What the states are expected to have done, given everything, summed over people: how often begun (at first, on
     coming home), moved, counted, awaited (days, each as many as the person has counts more often than everyone),
@@ -259,7 +320,10 @@ def expected(of, records, kinds, often, model):  # type: ignore[no-untyped-def]
                     begun[0 if d == first else 1] += now
                     after[:] = 1.0
                 else:
-                    back(after, now, likely[d], still(kinds[p, d], kinds[p, d - 1]), chances[d - 1], transitions, moved)
+                    is_still = still(kinds[p, d], kinds[p, d - 1])
+                    if not is_still:
+                        move(moved, chances[d - 1], after, likely[d], transitions)
+                    pull_back(after, now, likely[d], is_still, transitions)
             for count in range(len(awaited)):
                 awaited[count] += often[p, count] * (lived[0] - mine)
     counted, marked, read = credited
@@ -303,18 +367,12 @@ def credit(now, d, e, low, records, kind, credited, lived):  # type: ignore[no-u
 
 
 @compiled
-def back(after, now, likely, is_still, chances, transitions, moved):  # type: ignore[no-untyped-def]
-    """Make `after`, how likely all later days are by a day's state, that of the day before; the moves between the two
-    are added to `moved`. `now` is room."""
-    after *= likely
-    if not is_still:
-        now[:] = 0.0
-        for one in range(len(after)):
-            for other in range(len(after)):
-                now[one] += transitions[one, other] * after[other]
-        total = (chances * now).sum()
-        for one in range(len(after)):
-            for other in range(len(after)):
-                moved[one, other] += chances[one] * transitions[one, other] * after[other] / total
-        after[:] = now
-    after /= after.sum()
+def move(moved, chances, after, likely, transitions):  # type: ignore[no-untyped-def]
+    """Add to `moved` what is expected of the moves into a day, from chances on the day before."""
+    total = 0.0
+    for one in range(len(after)):
+        for other in range(len(after)):
+            total += chances[one] * transitions[one, other] * likely[other] * after[other]
+    for one in range(len(after)):
+        for other in range(len(after)):
+            moved[one, other] += chances[one] * transitions[one, other] * likely[other] * after[other] / total

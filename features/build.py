@@ -11,7 +11,7 @@ import pyarrow as pa
 from features.aggregates import KINDS, Floats
 from features.catalogue import Catalogue
 from features.events import Stream, joined, streams
-from features.filtering import log_odds
+from features.filtering import of_states
 from features.frames import connect, micros, to_frame
 from features.kernel import compute, index_rows, program
 from features.table import KEYS, FeatureInfo
@@ -57,7 +57,7 @@ def build_part(
     if any(info.aggregate == "person" for info in infos):
         facts = personal(tables, keyed, zone)
         fill_columns(figures, infos, {info.name: facts[info.name] for info in infos if info.aggregate == "person"})
-    fill_columns(figures, infos, log_odds(tables, found, keyed, catalogue, zone))
+    fill_columns(figures, infos, of_states(tables, found, keyed, catalogue, zone))
     teams = teams_of(tables, keyed) if catalogue.of_teams else NO_TEAMS
     return Part(keyed, figures, teams, team_counts(found, cuts, catalogue.of_teams, zone))
 

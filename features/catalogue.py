@@ -19,7 +19,7 @@ from features.errors import ConfigError, nearest
 from features.frames import connect
 from features.history import empty_history
 from features.schema import ENDS, TABLES
-from features.states import LOG_ODDS, Learned, States
+from features.states import EVIDENCE, LOG_ODDS, Learned, States
 from features.table import Contract, FeatureInfo, make_contract
 from features.vocabulary import AGGREGATES, DIRECTIONS, FADED_AFTER, PERSONAL
 
@@ -175,7 +175,8 @@ class Catalogue(_Data):
     @property
     def longest(self) -> int:
         """The longest look-back, in days."""
-        return max((max(info.days, info.against) for info in self.infos()), default=0)
+        of_states = [self.states.days, self.states.usual_days] if self.states is not None else []
+        return max([*(max(info.days, info.against) for info in self.infos()), *of_states], default=0)
 
     @property
     def of_teams(self) -> list[FeatureInfo]:
@@ -317,13 +318,15 @@ def _check_states(catalogue: Catalogue, where: str) -> None:
     """What hidden states are told of is there, and the features that they give are of the admission that they name."""
     spec, place = catalogue.states, f"{where}: states"
     asked = {info.of for info in catalogue.infos() if info.aggregate == LOG_ODDS}
+    told = {info.of for info in catalogue.infos() if info.aggregate == EVIDENCE}
     if spec is None:
-        if asked or catalogue.learned is not None:
+        if asked or told or catalogue.learned is not None:
             message = f"{place}: a catalogue with {LOG_ODDS} or learned numbers must say what they are of; it does not."
             raise ConfigError(message)
         return
     _refuse_unknown(spec.names, catalogue.events, place, "event")
     _refuse_unknown(asked, [spec.admission], place, "admission of the states")
+    _refuse_unknown(told, spec.told, place, "event of the states")
     valueless = [name for name in spec.readings if catalogue.events[name].value == "null"]
     if valueless or catalogue.events[spec.admission].table != "stays":
         message = f"{place}: readings must be events with a value, and the admission one of stays; correct {place}."

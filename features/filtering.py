@@ -14,8 +14,8 @@ from features.aggregates import FOREVER, NO_VALUE, SCALE, Floats, Ints
 from features.catalogue import Catalogue
 from features.events import Stream, worths
 from features.frames import micros, query
-from features.states import LOG_ODDS, Learned
-from features.windows import DAY, shift_moments
+from features.states import EVIDENCE, LOG_ODDS, Learned, States
+from features.windows import DAY, HORIZON_DAYS, shift_moments
 
 Column = npt.NDArray[Any]
 
@@ -33,42 +33,37 @@ class Past:
     stays: tuple[Column, ...]
 
 
-def log_odds(
+def of_states(
     tables: Mapping[str, pa.Table], found: Sequence[Stream], keyed: pd.DataFrame, catalogue: Catalogue, zone: str
 ) -> dict[str, Floats]:
     """Each feature of states, row for row with `keyed`: the log-odds, by the states, of an emergency admission within
-    so many days; null where nothing speaks of them within the look-back, and where they have not been learned."""
-    infos = [info for info in catalogue.infos() if info.aggregate == LOG_ODDS]
-    if catalogue.learned is None or not len(keyed):
+    so many days, and the evidence; null where nothing speaks of them within the look-back, and where they have not been
+    learned."""
+    infos = [info for info in catalogue.infos() if info.aggregate in (LOG_ODDS, EVIDENCE)]
+    spec, learned = catalogue.states, catalogue.learned
+    if spec is None or learned is None or not len(keyed):
         return {info.name: np.full(len(keyed), np.nan) for info in infos}
-    person = keyed["person_id"].to_numpy(np.int64)
-    place, cuts = pd.factorize(micros(keyed["as_of"]))
-    if not infos:
-        return {}
-    since = int(shift_moments(cuts, -max(info.against for info in infos), zone).min())
-    known = past(tables, found, catalogue, np.unique(person), since)
-    row = np.searchsorted(known.people, person)
-    believed = {
-        key: _believed(known, row, place, cuts, *key, catalogue.learned, zone)
-        for key in {(info.days, info.against) for info in infos}
-    }
-    risks = {info.name: believed[info.days, info.against] * ahead(catalogue.learned, info.within) for info in infos}
-    return {name: _logit(shares.sum(axis=1)) for name, shares in risks.items()}
-
-
-def _logit(risk: Floats) -> Floats:
-    return np.asarray(np.log(risk / (1 - risk)))
+    since = -max(spec.days, spec.usual_days)
+    person, (place, cuts) = keyed["person_id"].to_numpy(np.int64), pd.factorize(micros(keyed["as_of"]))
+    known = past(tables, found, catalogue, np.unique(person), int(shift_moments(cuts, since, zone).min()))
+    rows = np.searchsorted(known.people, person), place, cuts
+    believed, evidence = _believed(known, *rows, spec, learned, zone)
+    risks = {i.name: (believed * ahead(learned, i.within)).sum(axis=1) for i in infos if i.aggregate == LOG_ODDS}
+    told = {info.name: evidence[:, spec.told.index(info.of)] for info in infos if info.aggregate == EVIDENCE}
+    return {name: np.asarray(np.log(risk / (1 - risk))) for name, risk in risks.items()} | told
 
 
 def _believed(
-    known: Past, person: Ints, place: Ints, cuts: Ints, days: int, against: int, learned: Learned, zone: str
-) -> Floats:
-    """The chance of each state (a column each) at each row's cut."""
-    edges = np.column_stack([shift_moments(cuts, -age, zone) for age in range(days, -1, -1)])
-    usual_from, believed = shift_moments(cuts, -against, zone), np.empty((len(person), len(learned.hazard)))
-    given = known.of, known.records, known.stays_of, known.stays
-    beliefs.filtered(believed, person, place, edges, usual_from, *given, learned.arrays)
-    return believed
+    known: Past, person: Ints, place: Ints, cuts: Ints, spec: States, learned: Learned, zone: str
+) -> tuple[Floats, Floats]:
+    """The chance of each state (a column each) at each row's cut, and the evidence of each of `spec.told`."""
+    edges = np.column_stack([shift_moments(cuts, -age, zone) for age in range(spec.days, -1, -1)])
+    usual_from = shift_moments(cuts, -spec.usual_days, zone)
+    believed, evidence = np.empty((len(person), spec.number)), np.empty((len(person), len(spec.told)))
+    rows = person, place, edges, usual_from, spec.evidence_days
+    given = known.of, known.records, known.stays_of, known.stays, learned.arrays, ahead(learned, HORIZON_DAYS)
+    beliefs.filtered(believed, evidence, *rows, *given)
+    return believed, evidence
 
 
 def ahead(learned: Learned, days: int) -> Floats:

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-LOG_ODDS = "log_odds"
-"""The aggregate of features that the states give."""
+LOG_ODDS, EVIDENCE = "log_odds", "evidence"
+"""The aggregates of features that the states give: what they amount to, and what of it each kind of record says."""
 LEARNED = "\nlearned: "
 """What the line of a catalogue begins with that has its learned numbers."""
 OLDEST = 30
@@ -37,8 +37,15 @@ class Mark(_Data):
 
 class States(_Data):
     """number: of states. admission: the event, of stays, whose risk they give. Of events in `counts` how many there are
-    a day matters, of `marks` whether there is one, of `readings` the value, against the person's own usual."""
+    a day matters, of `marks` whether there is one, of `readings` the value, against the person's own usual.
 
+    Belief is made of the records of `days` days, what is usual of those of `usual_days`; evidence is told of the last
+    `evidence_days`.
+    """
+
+    days: Annotated[int, Field(ge=1)] = 120
+    usual_days: Annotated[int, Field(ge=1)] = 365
+    evidence_days: Annotated[int, Field(ge=1)] = 30
     number: Annotated[int, Field(ge=2, le=20)] = 12
     admission: str
     counts: tuple[str, ...]
@@ -50,6 +57,11 @@ class States(_Data):
         """Every event that is named."""
         marks = [name for mark in self.marks for name in (mark.of, mark.among)]
         return [self.admission, *self.counts, *marks, *self.readings]
+
+    @property
+    def told(self) -> list[str]:
+        """The events that evidence is told of, in the order of channels; last that of coming home."""
+        return [*self.counts, *(mark.of for mark in self.marks), *self.readings, self.admission]
 
     @property
     def channels(self) -> list[tuple[str, int, float | None]]:

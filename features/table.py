@@ -21,7 +21,8 @@ class FeatureInfo:
     days: look-back in days; 0 where the feature has none. direction: +1 where more can only mean more risk, -1 where
     more can only mean less, 0 where neither is claimed. empty: the value when there is nothing (null: unknown).
     among: for a share, the event it is a share of. until: for a run, the event that ends it. against: the longer
-    look-back that a change or ratio is held against, in days. half_life: of what fades, in days. within: of a chance, in how many days ahead.
+    look-back that a change or ratio is held against, in days. half_life: of what fades, in days. within: of a chance,
+    in how many days ahead.
     """
 
     name: str

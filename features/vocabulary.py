@@ -10,8 +10,8 @@ FADED_AFTER = 12
 class Aggregate:
     """One aggregate.
 
-    says: what it is in words; {of}, {among}, {until}, {days}, {against}, {half_life} and {within} stand for a feature's
-    own.
+    says: what it is in words; {of}, {among}, {until}, {days}, {against}, {half_life} and {within} stand for a
+    feature's own.
     empty: the value where nothing happened (null: unknown). takes: what a feature of it must say beside its event.
     """
 
@@ -63,10 +63,15 @@ AGGREGATES = {
         "share of {among} by the person's teams on whose day they recorded {of}", None, ("days", "among")
     ),
     "log_odds": Aggregate(
-        "log-odds of one of {of} within {within} days ahead, by hidden states that were learned at training: from the "
-        "records of {days} days, against the person's own usual over {against}",
+        "log-odds of one of {of} within {within} days ahead, by hidden states that were learned at training",
         None,
-        ("within", "days", "against"),
+        ("within",),
+    ),
+    "evidence": Aggregate(
+        "how much likelier what is recorded of late, and what is not, of {of} is before an emergency admission within "
+        "nine days than otherwise, by hidden states: a mean difference of logarithms",
+        None,
+        (),
     ),
 }
 """`team_share` is made over all of a team's people, the rest of the person's own events."""

@@ -1,6 +1,7 @@
 """Why someone is on the list: contributions to the score, summed by family of features, the largest in words.
 
-A contribution says what the score is associated with, not what caused anything.
+A contribution says what the score is associated with, not what caused anything. What hidden states add is told of the
+families whose records they speak by, as these weigh (`features.beliefs.weigh_evidence`): nobody can act on a state.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -10,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.errors import ContractError
+from features.states import EVIDENCE, LOG_ODDS
 from features.table import KEYS
 from models import boosting
 from models.bundle import Bundle
@@ -32,6 +34,7 @@ def family_contributions(bundle: Bundle, frame: pd.DataFrame, model: str | None 
     bundle.contract.check(frame)
     chosen = model or bundle.lead
     base, shares = _shares(bundle, frame, chosen)
+    shares = _states_told(bundle, frame, shares)
     _check_additive(base + sum(shares.values()), bundle.logits(frame, chosen))
     return pd.concat([frame[list(KEYS)].assign(base=base), pd.DataFrame(shares, index=frame.index)], axis=1)
 
@@ -61,6 +64,24 @@ def _by_family(bundle: Bundle, parts: Iterable[tuple[str, np.ndarray]], rows: in
     for name, part in parts:
         shares[families[name]] += part
     return shares
+
+
+def _states_told(bundle: Bundle, frame: pd.DataFrame, shares: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The share of the family of log-odds by hidden states, given to the families whose evidence points the same way,
+    in proportion to it; where none does, it stays."""
+    features = bundle.contract.features
+    own = next((feature.family for feature in features if feature.aggregate == LOG_ODDS), None)
+    told = [feature for feature in features if feature.aggregate == EVIDENCE]
+    if own is None or not told:
+        return shares
+    weights = {feature.family: np.zeros(len(frame)) for feature in told}
+    for feature in told:
+        weights[feature.family] += np.nan_to_num(frame[feature.name].to_numpy(np.float64))
+    same = {family: np.maximum(weight * np.sign(shares[own]), 0.0) for family, weight in weights.items()}
+    total = np.sum(list(same.values()), axis=0)
+    given = {f: np.divide(w * shares[own], total, out=np.zeros(len(frame)), where=total > 0) for f, w in same.items()}
+    kept = np.where(total > 0, 0.0, shares[own])
+    return {family: (kept if family == own else share) + given.get(family, 0.0) for family, share in shares.items()}
 
 
 def _check_additive(total: npt.NDArray[np.float64], logits: npt.NDArray[np.float64]) -> None:

@@ -6,7 +6,7 @@ from features.schema import ENDS
 from features.windows import window_starts
 
 DAY = "86400e6"
-NOT_COMPILED = ("person", "team_share", "log_odds")
+NOT_COMPILED = ("person", "team_share", "log_odds", "evidence")
 
 
 def sql_features(tables, index, catalogue, zone):

@@ -445,5 +445,5 @@ def test_features_and_label_never_share_an_event_and_tile(admitted, cut, start):
 
 def test_every_aggregate_is_drawn():
     """But for what hidden states give, which tests/generative/test_states.py draws."""
-    assert {info.aggregate for info in INFOS} == set(AGGREGATES) - {"log_odds"}
-    assert {info.aggregate for info in APART.infos()} == set(AGGREGATES) - {"log_odds", "team_share"}
+    assert {info.aggregate for info in INFOS} == set(AGGREGATES) - {"log_odds", "evidence"}
+    assert {info.aggregate for info in APART.infos()} == set(AGGREGATES) - {"log_odds", "evidence", "team_share"}
