@@ -68,16 +68,17 @@ class NaiveStates:
     def __init__(self, naive, spec, numbers):
         self.naive, self.spec, self.numbers = naive, spec, numbers
 
-    def log_odds(self, person, as_of, look_back, usual_days, horizons):
-        edges = [back(as_of, age) for age in range(look_back, -1, -1)]
+    def course(self, person, as_of):
+        """The days since the first record of the look-back, none where there is none; and `heard` for `ways`."""
+        edges = [back(as_of, age) for age in range(self.spec.days, -1, -1)]
         days = [Day(kind) for kind in self.kinds(person, as_of, edges)]
-        records = self.records(person, as_of, back(as_of, usual_days))
-        first = look_back
+        records = self.records(person, as_of, back(as_of, self.spec.usual_days))
+        first = self.spec.days
         for at, place, what, value in records:
             seen = self.against_usual(what, place, value)
             if at < edges[0]:
                 continue
-            number = next(n for n in range(look_back) if edges[n] <= at < edges[n + 1])
+            number = next(n for n in range(self.spec.days) if edges[n] <= at < edges[n + 1])
             first, day = min(first, number), days[number]
             if what == "counts":
                 day.counts.append(place)
@@ -85,15 +86,52 @@ class NaiveStates:
                 (day.marked if value else day.chances).add(place)
             else:
                 day.readings.append((place, *seen))
-        if first == look_back:
+        often = self.often(records, as_of) if records else []
+        return days[first:], lambda count, age: often[count] * self.numbers.heard[count][min(age, 30)]
+
+    def log_odds(self, person, as_of, horizons):
+        days, heard = self.course(person, as_of)
+        if not days:
             return [math.nan] * len(horizons)
-        belief, often = [0.0] * len(self.numbers.hazard), self.often(records, as_of)
-        for path, chance in ways(
-            days[first:], self.numbers, lambda n, age: often[n] * self.numbers.heard[n][min(age, 30)]
-        ):
+        belief = [0.0] * len(self.numbers.hazard)
+        for path, chance in ways(days, self.numbers, heard):
             belief[path[-1]] += chance
-        risks = [risk_ahead([share / sum(belief) for share in belief], self.numbers, days) for days in horizons]
+        risks = [risk_ahead([share / sum(belief) for share in belief], self.numbers, ahead) for ahead in horizons]
         return [math.log(risk / (1 - risk)) for risk in risks]
+
+    def evidence(self, person, as_of):
+        """Of each of `spec.told`: the mean logarithm of how likely its records are, over the ways that end in an
+        admission within nine days, less that over the ways that do not."""
+        days, heard = self.course(person, as_of)
+        if not days:
+            return [math.nan] * len(self.spec.told)
+        homes = [place for place, day in enumerate(days) if day.kind == HOME and place]
+        since = max(len(days) - self.spec.evidence_days, *homes, 0)
+        states = range(len(self.numbers.hazard))
+        ahead = [risk_ahead([float(other == state) for other in states], self.numbers, 9) for state in states]
+        means, totals = [[0.0] * len(self.spec.told), [0.0] * len(self.spec.told)], [0.0, 0.0]
+        for path, chance in ways(days, self.numbers, heard):
+            for side, weight in enumerate((chance * ahead[path[-1]], chance * (1 - ahead[path[-1]]))):
+                totals[side] += weight
+                for place in range(since, len(days)):
+                    told = self.told(days[place], path[place], len(days) - 1 - place, heard, place in homes)
+                    means[side] = [mean + weight * each for mean, each in zip(means[side], told, strict=True)]
+        return [one / totals[0] - other / totals[1] for one, other in zip(*means, strict=True)]
+
+    def told(self, day, state, age, heard, home):
+        """Logarithms of how likely a day's records are, by `spec.told`, up to what does not depend on the state."""
+        numbers = self.numbers
+        counts, marks, readings = [0.0] * len(numbers.counts), [0.0] * len(numbers.marks), [0.0] * len(numbers.readings)
+        if day.kind in (HERE, HOME):
+            for place, rates in enumerate(numbers.counts):
+                counts[place] = day.counts.count(place) * math.log(rates[state]) - heard(place, age) * rates[state]
+            for place, shares in enumerate(numbers.marks):
+                if place in day.chances | day.marked:
+                    marks[place] = math.log(shares[state] if place in day.marked else 1 - shares[state])
+            for place, value, variance in day.readings:
+                readings[place] -= (value - numbers.readings[place][state]) ** 2 / (2 * variance)
+        came = math.log(numbers.home[state] / numbers.initial[state]) if home else 0.0
+        return [*counts, *marks, *readings, came]
 
     def often(self, records, as_of):
         """Of each of the counts, how often the person has them against everyone."""

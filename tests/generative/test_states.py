@@ -18,7 +18,7 @@ from features.schema import TABLES, history_schema
 from features.states import OLDEST, Learned, with_learned
 
 ZONE = "Europe/London"
-STATES, LOOK_BACK, USUAL = 3, 4, 7
+STATES, USUAL = 3, 7
 TEXT = """
 events:
   extra: {table: contacts, where: "coalesce(unscheduled, false)"}
@@ -30,6 +30,9 @@ events:
   emergency: {table: stays, where: "method = '21'"}
 states:
   number: 3
+  days: 4
+  usual_days: 7
+  evidence_days: 3
   admission: emergency
   counts: [extra, brought]
   marks: [{of: away, among: planned}]
@@ -37,10 +40,17 @@ states:
 families:
   all:
     title: All
-    features: [{log_odds: emergency, within: [1, 9], days: 4, against: 7}]
+    features:
+      - {log_odds: emergency, within: [1, 9]}
+      - {evidence: extra}
+      - {evidence: brought}
+      - {evidence: away}
+      - {evidence: pulse}
+      - {evidence: weight}
+      - {evidence: emergency}
     sentences: [{say: all}]
 """
-NAMES = [f"log_odds_emergency_within_{ahead}d_4d_against_7d" for ahead in (1, 9)]
+TOLD = ["extra", "brought", "away", "pulse", "weight", "emergency"]
 KINDS = [HERE, ADMITTED, IN_HOSPITAL, HOME]
 NIGHTS = [
     datetime(2026, 3, 31, 5, tzinfo=UTC),
@@ -156,14 +166,15 @@ def test_every_way_the_states_could_have_gone(night, contacts, observations, att
     keys = [(p, cut) for cut in cuts for p in (1, 2)]
     index = pd.DataFrame(keys, columns=["person_id", "as_of"])
     naive = NaiveStates(Naive(rows, is_a, USUAL), catalogue.states, learned)
-    expected = [naive.log_odds(p, cut, LOOK_BACK, USUAL, (1, 9)) for p, cut in keys]
+    expected = [naive.log_odds(p, cut, (1, 9)) + naive.evidence(p, cut) for p, cut in keys]
     for found in rows.values():
         shuffled.shuffle(found)
     tables = empty_history() | {
         name: pa.Table.from_pylist(found, schema=history_schema(TABLES[name])) for name, found in rows.items()
     }
-    made = build(tables, index.astype({"as_of": "datetime64[us, UTC]"}), catalogue, ZONE)[NAMES]
-    np.testing.assert_allclose(made, expected, rtol=1e-9, atol=1e-9)
+    made = build(tables, index.astype({"as_of": "datetime64[us, UTC]"}), catalogue, ZONE)
+    names = [f"log_odds_emergency_within_{ahead}d" for ahead in (1, 9)] + [f"evidence_{event}" for event in TOLD]
+    np.testing.assert_allclose(made[names], expected, rtol=1e-8, atol=1e-8)
 
 
 pairs = st.lists(st.tuples(*[st.floats(0.1, 3)] * 2), min_size=3, max_size=3)
