@@ -325,12 +325,12 @@ def _check_states(catalogue: Catalogue, where: str) -> None:
             raise ConfigError(message)
         return
     _refuse_unknown(spec.names, catalogue.events, place, "event")
-    _refuse_unknown(asked, [spec.admission], place, "admission of the states")
-    _refuse_unknown(told, spec.told, place, "event of the states")
     valueless = [name for name in spec.readings if catalogue.events[name].value == "null"]
     if valueless or catalogue.events[spec.admission].table != "stays":
         message = f"{place}: readings must be events with a value, and the admission one of stays; correct {place}."
         raise ConfigError(message)
+    _refuse_unknown(asked, [spec.admission], place, "admission of the states")
+    _refuse_unknown(told, spec.told, place, "event of the states")
     if catalogue.learned is not None and not catalogue.learned.fits(spec):
         message = f"{where}: learned: the numbers must be of the states that the catalogue names; retrain."
         raise ConfigError(message)

@@ -15,7 +15,7 @@ from features.states import OLDEST, Learned, States
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 ROUNDS, SEED = 20, 1
-LEAST_ADMISSIONS = 100
+LEAST_ADMISSIONS = 50
 """Of people whose days are learned from: fewer cannot tell a dozen states apart."""
 SOON = 9
 """Days before an emergency admission that say how illness shows, to begin with."""

@@ -1,12 +1,14 @@
 """The catalogue: names derived, sentences filled, and wrong words refused with their place."""
 
 import math
+import re
 from pathlib import Path
 
 import pytest
 
 from features.catalogue import fill, load_catalogue
 from features.errors import ConfigError, ContractError
+from features.states import Learned, learned_in, with_learned, without_learned
 from features.table import Contract
 
 COMMUNITY = Path(__file__).parents[2] / "configs" / "features" / "community.yaml"
@@ -25,6 +27,70 @@ families:
       - {known: [days_since_visit_90d], say: "a visit {days_since_visit_90d:ago}"}
       - {say: no visit, reassures: true}
 """
+
+
+STATES = GOOD.replace(
+    "families:",
+    """  pulse: {table: observations, where: "code = 'pulse'", value: value}
+  stay: {table: stays}
+states: {admission: stay, counts: [visit], readings: [pulse], number: 2}
+families:""",
+).replace(
+    "      - {person: age}",
+    """      - {person: age}
+      - {log_odds: stay, within: [9, 30], direction: up}
+      - {evidence: visit}""",
+)
+LEARNED = Learned(
+    initial=(0.5, 0.5),
+    home=(0.5, 0.5),
+    transitions=((0.9, 0.1), (0.1, 0.9)),
+    counts=((0.1, 0.2),),
+    marks=(),
+    readings=((0.0, 1.0),),
+    hazard=(0.01, 0.02),
+    heard=((1.0,) * 31,),
+    usual=((1.0, 1.0, 1.0),),
+    pace=((0.1, 1.0),),
+)
+
+
+def test_features_of_states_are_named_by_what_they_say():
+    names = load_catalogue(STATES, "c").contract.names
+    assert names[-3:] == ["log_odds_stay_within_9d", "log_odds_stay_within_30d", "evidence_visit"]
+    assert load_catalogue(STATES, "c").longest == 365, "own usual readings are those of a year"
+
+
+@pytest.mark.parametrize(
+    ("line", "other", "message"),
+    [
+        ("counts: [visit]", "counts: [visits]", "states: 'visits' is not a known event"),
+        ("readings: [pulse]", "readings: [visit]", "readings must be events with a value"),
+        ("admission: stay", "admission: pulse", "the admission one of stays"),
+        ("log_odds: stay", "log_odds: visit", "'visit' is not a known admission of the states"),
+        ("evidence: visit", "evidence: age", "'age' is not a known event"),
+        ("{evidence: visit}", "{evidence: visit, days: 3}", "evidence must say no more; found days"),
+        ("within: [9, 30]", "days: 9", "log_odds must say within; found days"),
+        ("states: {", "other: {", "other: Extra inputs are not permitted"),
+        ("number: 2", "number: 1", "greater than or equal to 2"),
+    ],
+)
+def test_states_that_cannot_be_are_refused(line, other, message):
+    assert line in STATES
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load_catalogue(STATES.replace(line, other), "c")
+
+
+def test_what_states_have_learned_is_a_line_of_the_catalogue():
+    text = with_learned(STATES, LEARNED.model_dump_json())
+    assert load_catalogue(text, "c").learned == LEARNED
+    assert Learned.model_validate_json(learned_in(text)) == LEARNED
+    assert load_catalogue(without_learned(text), "c").contract == load_catalogue(STATES, "c").contract
+    assert learned_in(STATES) == ""
+    with pytest.raises(ConfigError, match="learned: the numbers must be of the states"):
+        load_catalogue(text.replace("number: 2", "number: 3"), "c")
+    with pytest.raises(ConfigError, match="must say what they are of"):
+        load_catalogue(with_learned(GOOD, LEARNED.model_dump_json()), "c")
 
 
 def test_names_are_derived():

@@ -338,6 +338,30 @@ def test_contributions_add_up_to_the_score(bundle, model):
     assert np.abs(shares.iloc[:, 2:].sum(axis=1) - score).max() < 1e-9
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_what_hidden_states_add_is_told_of_the_families_whose_records_point_the_same_way(bundle, model):
+    as_states = {"last_news_30d": "log_odds", "count_unscheduled_7d": "evidence", "age": "evidence"}
+    contract = make_contract(
+        [replace(one, aggregate=as_states.get(one.name, one.aggregate)) for one in CONTRACT.features], "of states"
+    )
+    table = TEST.assign(age=TEST["age"] - TEST["age"].mean())  # points up and down; unscheduled contacts up, or nowhere
+    before = family_contributions(bundle, table, model)
+    shares = family_contributions(replace(bundle, contract=contract), table, model)
+    assert np.abs(shares.iloc[:, 2:].sum(axis=1) - bundle.score(table, model)["score"]).max() < 1e-9
+    of_states, contacts, age = before["observations"], table["count_unscheduled_7d"], table["age"].astype("float64")
+    both = (of_states > 0) & (contacts > 0) & (age > 0)
+    part = (contacts / (contacts + age))[both]
+    np.testing.assert_allclose((shares - before)["contacts"][both], part * of_states[both], atol=1e-9)
+    np.testing.assert_allclose((shares - before)["person"][both], (1 - part) * of_states[both], atol=1e-9)
+    alone = (of_states < 0) & (age < 0)
+    np.testing.assert_allclose((shares - before)["person"][alone], of_states[alone], atol=1e-9)
+    nowhere = (of_states < 0) & (age >= 0)
+    np.testing.assert_allclose(shares["observations"][nowhere], of_states[nowhere], atol=1e-9)
+    assert (shares["observations"][both | alone] == 0).all()
+    assert min(both.sum(), alone.sum(), nowhere.sum()) > 100
+    assert (shares[["hospital", "noise"]] == before[["hospital", "noise"]]).all(axis=None)
+
+
 def test_contributions_that_do_not_add_up_are_refused(bundle, monkeypatch):
     whole = boosting.contributions
     monkeypatch.setattr(boosting, "contributions", lambda *given: whole(*given) + 1e-6)
