@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from features.catalogue import Catalogue
+from features.states import EVIDENCE, LOG_ODDS
 from features.table import FeatureInfo
 from features.vocabulary import AGGREGATES, PERSONAL
 
-FORMS = {"days_since": ":ago", "decayed_excess": ":side"}
+FORMS = {"days_since": ":ago", "decayed_excess": ":side", "log_odds": ":chance"}
 DIRECTION_WORDS = {1: "more is more risk", -1: "more is less risk", 0: "not claimed"}
 
 
@@ -30,7 +31,7 @@ def describe(catalogue: Catalogue) -> list[Description]:
             info.name,
             catalogue.families[info.family].title,
             in_words(catalogue, info),
-            _window(info),
+            _window(catalogue, info),
             DIRECTION_WORDS[info.direction],
             "unknown" if info.empty is None else f"{info.empty:g}",
             f"{{{info.name}{FORMS.get(info.aggregate, '')}}}",
@@ -49,8 +50,11 @@ def in_words(catalogue: Catalogue, info: FeatureInfo) -> str:
     return AGGREGATES[info.aggregate].says.format(**lengths, **named)
 
 
-def _window(info: FeatureInfo) -> str:
+def _window(catalogue: Catalogue, info: FeatureInfo) -> str:
     if info.aggregate in ("person", "open"):
         return "at the cut"
+    if catalogue.states is not None and info.aggregate in (LOG_ODDS, EVIDENCE):
+        spec = catalogue.states
+        return f"{spec.days if info.aggregate == LOG_ODDS else spec.evidence_days} days, against {spec.usual_days}"
     length = f"half-life {info.half_life} days" if info.half_life else f"{info.days} days"
     return length + (f", against {info.against}" if info.against else "")

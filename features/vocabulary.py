@@ -68,8 +68,8 @@ AGGREGATES = {
         ("within",),
     ),
     "evidence": Aggregate(
-        "how much likelier what is recorded of late, and what is not, of {of} is before an emergency admission within "
-        "nine days than otherwise, by hidden states: a mean difference of logarithms",
+        "what {of} say, by hidden states, for an emergency admission within nine days: how much likelier the days with "
+        "and without them are before one than otherwise, in logarithms",
         None,
         (),
     ),

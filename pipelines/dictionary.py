@@ -23,6 +23,15 @@ counts in the version that was known at the cut. What has a half-life fades, and
 To add a feature, add a line to a family in the catalogue (and an event, where no event says it yet): the aggregate and
 its event, the days or half-life, and the direction where one may be claimed. It then appears here, its placeholder may
 be used in the family's sentences, and the generative tests check it against SQL.
+
+**Hidden states.** `states` in the catalogue names events that speak of how a person is: of `counts` it matters how many
+there are a day, of `marks` whether there is one where one would have been recorded, of `readings` the value against the
+person's own usual. Training learns a few states from the people and days that it trains on (a hidden Markov model, by
+expectation maximisation; nobody tells it of any illness), and adds the numbers to the catalogue that the model keeps as
+a line `learned:`, so that they are part of its contract. At a cut, each state is believed in by the records that were
+in force then. `log_odds` says what that amounts to; `evidence` what each kind of record adds, by which reasons are told
+of records and never of states. Both are null before training, with fewer than 50 admissions to learn from, and for
+whoever has no such record in the look-back. A catalogue without `states` has none of this.
 """
 
 
