@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.catalogue import Catalogue
-from features.cohort import OptedOut, caseload
+from features.cohort import NOBODY, OptedOut, caseload
 from features.events import streams
 from features.filtering import Sequences, past, sequences
 from features.frames import micros
@@ -26,6 +26,8 @@ from pipelines.service import Service
 from pipelines.store import History
 
 Tell = Callable[[str], None]
+MOST_PEOPLE = 10_000
+"""People learned from, at most: a few hundred numbers need no more, and time goes by people."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,10 @@ def with_states(service: Service, as_of: datetime, tell: Tell, least_lag_days: f
 
 
 def _learners(service: Service, as_of: datetime, least_lag_days: float) -> Learners:
-    opted_out = opting_out.checked(service, as_of, "training").people
     if service.config.task is not None:
         people, cuts, until = trained_on(service, service.config.task)
-        return Learners(cuts, until, None, opted_out, people)
+        return Learners(cuts, until, None, NOBODY, people)
+    opted_out = opting_out.checked(service, as_of, "training").people
     with service.workers() as over:
         blocks = training_cuts(service.history, service.config, as_of, over, least_lag_days)
     return Learners(blocks[TRAIN], blocks[CALIBRATE][0], as_of, opted_out)
@@ -80,7 +82,8 @@ def _of_bucket(
     first, until = (int(moment) for moment in micros(pd.Series([min(whose.cuts), whose.until])))
     days = (whose.until - min(whose.cuts)).days + WARM_UP_DAYS
     edges = np.array([shift_moments(np.array([until]), -back, config.zone)[0] for back in range(days, -1, -1)])
-    known = past(tables, streams(tables, catalogue), catalogue, people, int(edges[0]))
+    drawn = people[: MOST_PEOPLE // history.buckets]  # in the order of keyed pseudonyms, so as if by lot
+    known = past(tables, streams(tables, catalogue), catalogue, drawn, int(edges[0]))
     return sequences(known, edges, _latest(whose.known_by))
 
 
