@@ -16,6 +16,8 @@ HERE, ADMITTED, IN_HOSPITAL, HOME = range(4)
 """What a day is: at home, that of an emergency admission, in hospital, or of coming home from an emergency stay."""
 DAY = 86_400_000_000.0
 """Microseconds in a day."""
+TINY = 1e-100
+"""How likely a day's records may become before they are reckoned anew: a day may have hundreds, by mistake."""
 MOST = 3.0
 """Standard deviations beyond which a reading speaks no louder."""
 
@@ -45,9 +47,10 @@ def filtered(out, evidence, person, of_cut, edges, usual_from, recent, of, recor
         if number:
             fill_quiet(quiet, heard, often, model[3], hazard)
             fill_kinds(kinds, mine, mine[days], stays_of[p], stays_of[p + 1], stays)
-            forward(chances, likely, (day[0], days - 1), 0, number, found, kinds, model, quiet)
+            first = start_of(day[0], kinds)
+            forward(chances, likely, (first, days - 1), 0, number, found, kinds, model, quiet)
             out[row], evidence[row] = chances[days - 1], 0.0
-            span = max(day[0], days - recent), days - 1
+            span = max(first, days - recent), days - 1
             weigh_evidence(evidence[row], chances, likely, span, number, found, kinds, often, model, heard, ahead)
         else:
             out[row], evidence[row] = np.nan, np.nan
@@ -183,10 +186,10 @@ def forward(chances, likely, span, low, high, records, kinds, model, quiet):  # 
 @compiled
 def follow(chances, d, first, kinds, initial, home, transitions):  # type: ignore[no-untyped-def]
     """Chances of each state on a day before its records are looked at."""
-    if d == first:
-        chances[d] = initial
-    elif kinds[d] == HOME:
+    if kinds[d] == HOME:
         chances[d] = home
+    elif d == first:
+        chances[d] = initial
     elif still(kinds[d], kinds[d - 1]):
         chances[d] = chances[d - 1]
     else:
@@ -204,8 +207,8 @@ def still(kind, kind_before):  # type: ignore[no-untyped-def]
 
 @compiled
 def weigh(likely, channel, value, variance, told, counts, readings):  # type: ignore[no-untyped-def]
-    """Make `likely` (by state) that of the record too. Marks are only noted, in `told`: 1 where there could have been
-    one on the day, 3 where there was."""
+    """Make `likely` (by state, up to a factor) that of the record too. Marks are only noted, in `told`: 1 where there
+    could have been one on the day, 3 where there was."""
     mark, reading = channel - len(counts), channel - len(counts) - len(told)
     if mark < 0:
         likely *= counts[channel]
@@ -213,6 +216,8 @@ def weigh(likely, channel, value, variance, told, counts, readings):  # type: ig
         told[mark] |= 3 if value > 0.5 else 1
     else:
         weigh_reading(likely, value, variance, readings[reading])
+    if likely.max() < TINY:
+        likely /= likely.max()
 
 
 @compiled
@@ -317,7 +322,7 @@ def expected(of, records, kinds, often, model):  # type: ignore[no-untyped-def]
                 now /= now.sum()
                 e = credit(now, d, e, of[p], records, kinds[p, d], credited, lived)
                 if d == first or kinds[p, d] == HOME:
-                    begun[0 if d == first else 1] += now
+                    begun[1 if kinds[p, d] == HOME else 0] += now
                     after[:] = 1.0
                 else:
                     is_still = still(kinds[p, d], kinds[p, d - 1])
@@ -332,13 +337,23 @@ def expected(of, records, kinds, often, model):  # type: ignore[no-untyped-def]
 
 @compiled
 def span_of(day, low, high, kinds):  # type: ignore[no-untyped-def]
-    """The first and last day of a person that are learned from: of the first record, and of the last or of an emergency
-    admission after it."""
+    """The first and last day of a person that are learned from: as `start_of` has it, and of the last record or of an
+    emergency admission after it."""
     last = day[high - 1]
     for d in range(last + 1, len(kinds)):
         if kinds[d] == ADMITTED:
             last = d
-    return day[low], last
+    return start_of(day[low], kinds), last
+
+
+@compiled
+def start_of(first, kinds):  # type: ignore[no-untyped-def]
+    """The day from which a person is followed: that of the first record, or before it of coming home from an emergency
+    stay, whichever tells how they were."""
+    for d in range(first - 1, -1, -1):
+        if kinds[d] == HOME:
+            return d
+    return first
 
 
 @compiled

@@ -14,7 +14,7 @@ from features.states import OLDEST, Learned, States
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-ROUNDS, SEED = 20, 1
+ROUNDS, SEED, MOST_THREADS = 20, 1, 8
 LEAST_ADMISSIONS = 50
 """Of people whose days are learned from: fewer cannot tell a dozen states apart."""
 SOON = 9
@@ -23,7 +23,6 @@ OFTEN = 3
 """Readings of a person above which they say how far readings scatter about one's own usual."""
 TRUST = 20.0
 """Days' (and chances') worth of what is so on average that each state begins every round with."""
-
 
 Compared = tuple[Ints, tuple[npt.NDArray[Any], ...], npt.NDArray[np.int8], Floats]
 """What `beliefs.expected` takes: of, records, kinds, often."""
@@ -39,18 +38,17 @@ def learn(parts: Sequence[Sequences], spec: States, tell: Callable[[str], None])
     given = [_compared(part, counts + marks, usual, pace) for part in parts]
     average = _average(given, spec)
     model = _guessed(given, spec, average)
-    with ThreadPoolExecutor(2) as over:
+    with ThreadPoolExecutor(min(len(given), MOST_THREADS)) as over:
         for number in range(ROUNDS):
-            found = list(over.map(partial(_expected, model), given))
-            model = _likeliest(tuple(np.sum(sums, axis=0) for sums in zip(*found, strict=True)), average)
+            sums = _added(list(over.map(partial(_expected, model), given)))
+            model = _likeliest(sums, average)
             tell(f"learning states, round {number + 1} of {ROUNDS}")
-    rounded = [np.vectorize(lambda number: float(f"{number:.6g}"), otypes=[float])(each) for each in model]
-    return Learned(
-        **{
-            name: value.tolist()
-            for name, value in zip(Learned.model_fields, [*rounded, heard, usual, pace], strict=True)
-        }
-    )
+    found = dict(zip(Learned.model_fields, [*model, heard, usual, pace], strict=True))
+    return Learned(**{name: _rounded(numbers).tolist() for name, numbers in found.items()})
+
+
+_rounded = np.vectorize(lambda number: float(f"{number:.6g}"), otypes=[float])
+"""To six figures."""
 
 
 def _compared(part: Sequences, first_reading: int, usual: Floats, pace: Floats) -> Compared:
@@ -115,6 +113,10 @@ def _expected(model: tuple[Floats, ...], given: Compared) -> tuple[Floats, ...]:
     return tuple(beliefs.expected(*given, model))
 
 
+def _added(parts: Sequence[tuple[Floats, ...]]) -> tuple[Floats, ...]:
+    return tuple(np.sum(sums, axis=0) for sums in zip(*parts, strict=True))
+
+
 def _likeliest(sums: tuple[Floats, ...], average: tuple[Floats, ...] | None = None) -> tuple[Floats, ...]:
     """The model that the sums speak for, with a little of the average one in each state."""
     begun, moved, counted, awaited, marked, read, (stayed, admitted) = sums
@@ -136,8 +138,7 @@ def _single(given: Sequence[Compared], spec: States) -> tuple[Floats, ...]:
     whole = np.ones((1, 1))
     counts, marks, readings = (np.full((len(names), 1), 0.1) for names in (spec.counts, spec.marks, spec.readings))
     model = (whole[0], whole[0], whole, counts, marks, 0 * readings, whole[0] * 0.1)
-    sums = [_expected(model, each) for each in given]
-    return _likeliest(tuple(np.sum(each, axis=0) for each in zip(*sums, strict=True)))
+    return _likeliest(_added([_expected(model, each) for each in given]))
 
 
 def _average(given: Sequence[Compared], spec: States) -> tuple[Floats, ...]:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import yaml
 
+from features.states import EVIDENCE, LOG_ODDS, learned_in
 from features.windows import HORIZON_DAYS
 from models.bundle import Bundle
 from models.evaluation import Evaluation
@@ -119,7 +120,6 @@ def facts(judged: Evaluation, bundle: Bundle, config: ServiceConfig) -> dict[str
     lineage, counts = bundle.lineage, judged.counts
     training, calibration = lineage["blocks"]["train"], lineage["blocks"]["calibrate"]
     first, last = (_day(moment, config.zone) for moment in (judged.first_cut, judged.last_cut))
-    families = {feature.family for feature in bundle.contract.features}
     rules = ", ".join(config.rules) or "none"
     return {
         "name": f"{pd.Timestamp(lineage['as_of']):%Y-%m-%d}-{bundle.fingerprint[:12]}",
@@ -146,7 +146,7 @@ def facts(judged: Evaluation, bundle: Bundle, config: ServiceConfig) -> dict[str
         "immature": f"{counts['immature']:,}",
         "deaths": counted("deaths", counts["deaths"]),
         "teams": f"{counts['teams']:,}",
-        "features": f"{len(bundle.contract.features)} features in {len(families)} families",
+        "features": _features(bundle),
         "contract": bundle.contract.fingerprint[:12],
         "fingerprint": bundle.fingerprint[:12],
         "rows_digest": str(lineage["rows"])[:12],
@@ -165,6 +165,18 @@ def facts(judged: Evaluation, bundle: Bundle, config: ServiceConfig) -> dict[str
         "expected_over_observed": number(judged.figure("expected_over_observed")),
         "slope": number(judged.figure("calibration_slope")),
     }
+
+
+def _features(bundle: Bundle) -> str:
+    features = bundle.contract.features
+    made = f"{len(features)} features in {len({feature.family for feature in features})} families"
+    of_states = sum(feature.aggregate in (LOG_ODDS, EVIDENCE) for feature in features)
+    if not learned_in(str(bundle.lineage["catalogue"])):
+        return made
+    return (
+        f"{made}, {of_states} of them from hidden states (a hidden Markov model of what is recorded, learned from the "
+        "people and days of the training rows)"
+    )
 
 
 def _words(model: str, seeds: int) -> str:

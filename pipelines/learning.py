@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from math import ceil
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from features.cohort import NOBODY, OptedOut, caseload
 from features.events import streams
 from features.filtering import Sequences, past, sequences
 from features.frames import micros
-from features.windows import shift_moments
+from features.windows import shift_days
 from models.splits import CALIBRATE, TRAIN
 from models.states import learn
 from pipelines import opting_out
@@ -79,10 +80,9 @@ def _of_bucket(
         people = np.unique(members["person_id"].to_numpy(np.int64))
     else:
         people = whose.people[whose.people % history.buckets == bucket]
-    first, until = (int(moment) for moment in micros(pd.Series([min(whose.cuts), whose.until])))
     days = (whose.until - min(whose.cuts)).days + WARM_UP_DAYS
-    edges = np.array([shift_moments(np.array([until]), -back, config.zone)[0] for back in range(days, -1, -1)])
-    drawn = people[: MOST_PEOPLE // history.buckets]  # in the order of keyed pseudonyms, so as if by lot
+    edges = micros(pd.Series([shift_days(whose.until, -back, config.zone) for back in range(days, -1, -1)]))
+    drawn = people[: ceil(MOST_PEOPLE / history.buckets)]  # in the order of keyed pseudonyms, so as if by lot
     known = past(tables, streams(tables, catalogue), catalogue, drawn, int(edges[0]))
     return sequences(known, edges, _latest(whose.known_by))
 

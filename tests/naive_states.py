@@ -40,10 +40,10 @@ def ways(days, numbers, heard):
         chance = 1.0
         for place, (state, day) in enumerate(zip(path, days, strict=True)):
             before = days[place - 1].kind if place else None
-            if place == 0:
-                chance *= numbers.initial[state]
-            elif day.kind == HOME:
+            if day.kind == HOME:
                 chance *= numbers.home[state]
+            elif place == 0:
+                chance *= numbers.initial[state]
             elif IN_HOSPITAL in (day.kind, before):
                 chance *= state == path[place - 1]
             else:
@@ -62,6 +62,12 @@ def risk_ahead(belief, numbers, days):
     return 1 - sum(well)
 
 
+def start(first, days):
+    """The day of the first record, or that of the last coming home before it; all days where there is no record."""
+    homes = [place for place, day in enumerate(days[:first]) if day.kind == HOME]
+    return homes[-1] if homes and first < len(days) else first
+
+
 class NaiveStates:
     """Of histories as `naive_features.Naive` has them, by the same `in_force` and `is_a`."""
 
@@ -69,7 +75,7 @@ class NaiveStates:
         self.naive, self.spec, self.numbers = naive, spec, numbers
 
     def course(self, person, as_of):
-        """The days since the first record of the look-back, none where there is none; and `heard` for `ways`."""
+        """The days that are followed, none where there is no record in the look-back; and `heard` for `ways`."""
         edges = [back(as_of, age) for age in range(self.spec.days, -1, -1)]
         days = [Day(kind) for kind in self.kinds(person, as_of, edges)]
         records = self.records(person, as_of, back(as_of, self.spec.usual_days))
@@ -87,7 +93,7 @@ class NaiveStates:
             else:
                 day.readings.append((place, *seen))
         often = self.often(records, as_of) if records else []
-        return days[first:], lambda count, age: often[count] * self.numbers.heard[count][min(age, 30)]
+        return days[start(first, days) :], lambda count, age: often[count] * self.numbers.heard[count][min(age, 30)]
 
     def log_odds(self, person, as_of, horizons):
         days, heard = self.course(person, as_of)
@@ -105,7 +111,7 @@ class NaiveStates:
         days, heard = self.course(person, as_of)
         if not days:
             return [math.nan] * len(self.spec.told)
-        homes = [place for place, day in enumerate(days) if day.kind == HOME and place]
+        homes = [place for place, day in enumerate(days) if day.kind == HOME]
         since = max(len(days) - self.spec.evidence_days, *homes, 0)
         states = range(len(self.numbers.hazard))
         ahead = [risk_ahead([float(other == state) for other in states], self.numbers, 9) for state in states]

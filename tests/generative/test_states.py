@@ -8,7 +8,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_features import Naive
-from naive_states import ADMITTED, HERE, HOME, IN_HOSPITAL, Day, NaiveStates, ways
+from naive_states import ADMITTED, HERE, HOME, IN_HOSPITAL, Day, NaiveStates, start, ways
 
 from features import beliefs
 from features.build import build
@@ -214,11 +214,9 @@ def naive_sums(told, kinds, learned, often):
     sums = begun, moved, counted, awaited, marked, read, lived
     if not recorded:
         return sums
-    first, last = (
-        recorded[0],
-        max([recorded[-1], *(d for d, kind in enumerate(kinds) if kind == 1 and d > recorded[-1])]),
-    )
-    days = [of_day(told[d] if d < len(told) else {"records": []}, kinds[d]) for d in range(first, last + 1)]
+    last = max([recorded[-1], *(d for d, kind in enumerate(kinds) if kind == 1 and d > recorded[-1])])
+    days = [of_day(told[d] if d < len(told) else {"records": []}, kinds[d]) for d in range(last + 1)]
+    days = days[start(recorded[0], days) :]
     all_ways = list(ways(days, learned, lambda count, _age: often[count]))
     total = sum(chance for _, chance in all_ways)
     for path, chance in all_ways:
@@ -226,7 +224,7 @@ def naive_sums(told, kinds, learned, often):
         for place, (state, day) in enumerate(zip(path, days, strict=True)):
             add(sums, weight, state, day, often)
             if place == 0 or day.kind == HOME:
-                begun[0 if place == 0 else 1, state] += weight
+                begun[1 if day.kind == HOME else 0, state] += weight
             elif IN_HOSPITAL not in (day.kind, days[place - 1].kind):
                 moved[path[place - 1], state] += weight
     return sums

@@ -103,6 +103,22 @@ def test_the_same_days_give_the_same_numbers(parts, found):
     assert not found.fits(SPEC.model_copy(update={"number": 3}))
 
 
+def test_a_day_with_a_thousand_records_by_mistake_spoils_nothing(parts, found):
+    many = 1000
+    day = np.r_[np.arange(100), np.full(many, 100), np.arange(101, 140)]
+    odd = Sequences(
+        np.array([0, len(day)]),
+        day,
+        np.zeros(len(day), np.int64),
+        np.where(np.arange(len(day)) % 2, 0, 3),
+        np.full(len(day), 90.0),
+        np.full((1, 240), HERE, np.int8),
+    )
+    again = learn([*parts, odd], SPEC, quiet)
+    assert again.hazard == pytest.approx(found.hazard, rel=0.2)
+    assert np.isfinite(np.concatenate([numbers.ravel() for numbers in again.arrays])).all()
+
+
 def test_too_few_admissions_teach_nothing():
     assert learn([drawn(20, 3)], SPEC, quiet) is None
 
