@@ -27,8 +27,8 @@ from pipelines.service import Service
 from pipelines.store import History
 
 Tell = Callable[[str], None]
-MOST_PEOPLE = 10_000
-"""People learned from, at most: a few hundred numbers need no more, and time goes by people."""
+MOST_PEOPLE, MOST_DAYS = 10_000, 800
+"""People and days learned from, at most (the latest days): a few hundred numbers need no more, and it takes time."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def _of_bucket(
         people = np.unique(members["person_id"].to_numpy(np.int64))
     else:
         people = whose.people[whose.people % history.buckets == bucket]
-    days = (whose.until - min(whose.cuts)).days + WARM_UP_DAYS
+    days = min((whose.until - min(whose.cuts)).days + WARM_UP_DAYS, MOST_DAYS)
     edges = micros(pd.Series([shift_days(whose.until, -back, config.zone) for back in range(days, -1, -1)]))
     drawn = people[: ceil(MOST_PEOPLE / history.buckets)]  # in the order of keyed pseudonyms, so as if by lot
     known = past(tables, streams(tables, catalogue), catalogue, drawn, int(edges[0]))

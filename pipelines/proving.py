@@ -4,6 +4,7 @@ a model or a list imports it."""
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pyarrow.compute as pc
 
 from features.errors import NotReadyError
 from features.schema import TABLES
+from features.states import without_learned
 from features.table import KEYS
 from features.windows import cut
 from models.bundle import Bundle, load
@@ -22,11 +24,11 @@ from models.proof import against_truth, proof
 from models.resampling import Resampling
 from models.splits import TEST
 from pipelines import tracking
-from pipelines.building import Dataset, dataset
+from pipelines.building import Dataset
 from pipelines.config import RunConfig
 from pipelines.evidence import gate_table, with_interval, write_evidence
 from pipelines.judging import judge, judged_rows, refuse_seen, rows_for
-from pipelines.mapping import opened
+from pipelines.learning import with_states
 from pipelines.pages import Section, report_page
 from pipelines.service import Service
 from pipelines.store import History
@@ -143,17 +145,36 @@ def clocks(
     """build, measure, value, low, high: the champion on two clocks, and a build that takes every record for known when
     it happened, judged by itself (what it promises) and on what was known each morning (what it delivers)."""
     tell("building with one clock")
-    history = OneClock(service.workspace.history, service.config.buckets)
-    with opened(RunConfig()) as threads:  # another process would open the history as it is
-        flat = dataset(history, service.config, service.catalogue, as_of, threads, lambda _said: None)
-    naive, _ = fitted(service, flat, as_of, tell)
+    flat = with_states(_flat(service), as_of, _nobody)
+    promised = rows_for(flat, as_of, _nobody)
+    naive, _ = fitted(flat, promised, as_of, tell)
     tell("judging it")
+    used = replace(service, own_catalogue=flat.catalogue_text)
+    own = rows_for(used, as_of, _nobody, parts=(TEST,)).frame
+    delivered = replace(data, frame=data.frame[list(KEYS)].merge(own, on=list(KEYS), how="left", validate="1:1"))
     builds = {
         "two clocks": judged,
-        "one clock: promised": judge(naive, flat, service),
-        "one clock: delivered": judge(naive, data, service),
+        "one clock: promised": judge(naive, promised, flat),
+        "one clock: delivered": judge(naive, delivered, used),
     }
     return pd.concat([_figures(build, found) for build, found in builds.items()], ignore_index=True)
+
+
+def _nobody(_said: str) -> None:
+    """Progress that is not told."""
+
+
+def _flat(service: Service) -> "OneClockService":
+    config = service.config.model_copy(update={"run": RunConfig()})  # a process would open the history as it is
+    return OneClockService(config, own_catalogue=without_learned(service.catalogue_text))
+
+
+class OneClockService(Service):
+    """A service that reads its history as one clock would have it."""
+
+    @cached_property
+    def history(self) -> History:
+        return OneClock(self.workspace.history, self.config.buckets)
 
 
 class OneClock(History):

@@ -88,10 +88,12 @@ def test_who_opted_out_of_training_is_not_learned_from(trained, as_of, looked_at
     assert set(np.concatenate(looked_at["people"])) == set(train[1::2])
 
 
-def test_no_more_people_than_are_needed(trained, as_of, looked_at, monkeypatch):
+def test_no_more_people_and_days_than_are_needed(trained, as_of, looked_at, monkeypatch):
     monkeypatch.setattr(learning, "MOST_PEOPLE", 100)
+    monkeypatch.setattr(learning, "MOST_DAYS", 60)
     learning.with_states(Service(trained), as_of, quiet)
     assert [len(people) for people in looked_at["people"]] == [50, 50]
+    assert [len(edges) for edges in looked_at["edges"]] == [61, 61]
 
 
 def test_a_service_with_too_few_admissions_trains_without_states(trained, as_of, monkeypatch):
