@@ -179,8 +179,18 @@ def forward(chances, likely, span, low, high, records, kinds, model, quiet):  # 
             e += 1
         weigh_marks(likely[d], told, marks)
         follow(chances, d, first, kinds, initial, home, transitions)
-        chances[d] *= likely[d]
-        chances[d] /= chances[d].sum()
+        update(chances, likely, d)
+
+
+@compiled
+def update(chances, likely, d):  # type: ignore[no-untyped-def]
+    """Chances of each state on a day once its records are looked at."""
+    total = 0.0
+    for state in range(chances.shape[1]):
+        chances[d, state] *= likely[d, state]
+        total += chances[d, state]
+    for state in range(chances.shape[1]):
+        chances[d, state] /= total
 
 
 @compiled

@@ -18,6 +18,8 @@ from features.states import EVIDENCE, LOG_ODDS, Learned, States
 from features.windows import DAY, HORIZON_DAYS, shift_moments
 
 Column = npt.NDArray[Any]
+LARGEST_KEY = 2**62
+"""Of whole numbers that person and moment are put into together, to be sorted at once."""
 
 
 @dataclass(frozen=True)
@@ -82,18 +84,35 @@ def past(
     assert catalogue.states is not None
     parts = [_channel(found, catalogue, *channel) for channel in catalogue.states.channels]
     person, *columns = (np.concatenate(column) for column in zip(*parts, strict=True))
-    mine = (columns[0] >= since) & np.isin(person, people)
-    chosen = np.flatnonzero(mine)
-    keys = columns[4], columns[3], columns[0], person  # values too, so that rows of one moment may come in any order
-    chosen = chosen[np.lexsort([key[chosen] for key in keys])]
+    ends = np.append(people, FOREVER)
+    place = np.searchsorted(ends, person)
+    chosen = np.flatnonzero((columns[0] >= since) & (ends[place] == person))
+    chosen = chosen[_in_order(place[chosen], columns[0][chosen], columns[3][chosen], columns[4][chosen])]
     stayed, *stays = _stays(tables["stays"], catalogue.events[catalogue.states.admission].where, people)
     return Past(
         people,
-        np.searchsorted(person[chosen], np.append(people, FOREVER)),
+        np.searchsorted(person[chosen], ends),
         tuple(column[chosen] for column in columns),
-        np.searchsorted(stayed, np.append(people, FOREVER)),
+        np.searchsorted(stayed, ends),
         tuple(stays),
     )
+
+
+def _in_order(place: Ints, at: Ints, channel: Ints, value: Floats) -> Ints:
+    """By person and moment; of one moment by channel, in the order of which they come; and of one channel by value, so
+    that a table's rows of one moment may come in any order."""
+    if not len(at):
+        return np.zeros(0, np.int64)
+    first, span = int(at.min()), int(at.max() - at.min()) + 1
+    if int(place.max() + 1) * span > LARGEST_KEY:
+        return np.lexsort((value, channel, at, place))
+    key = place * span + (at - first)
+    order = np.argsort(key, kind="stable")
+    same = (np.diff(key[order]) == 0) & (np.diff(channel[order]) == 0)
+    tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
+    among = order[tied]
+    order[tied] = among[np.lexsort((value[among], channel[among], key[among]))]
+    return order
 
 
 def _channel(
