@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from features.windows import DAY
+
 HERE, ADMITTED, IN_HOSPITAL, HOME = range(4)
 """What a day is: at home, that of an emergency admission, in hospital, or of coming home from an emergency stay."""
-DAY = 86_400_000_000.0
-"""Microseconds in a day."""
 TINY = 1e-100
 """How likely a day's records may become before they are reckoned anew: a day may have hundreds, by mistake."""
 MOST = 3.0
@@ -160,7 +160,7 @@ def all_kinds(days, edges, cut, stays_of, stays):  # type: ignore[no-untyped-def
 
 @compiled
 def forward(chances, likely, span, low, high, records, kinds, model, quiet):  # type: ignore[no-untyped-def]
-    """Fill `chances` of each state on each day of `span` (first and last), given all until then, and `likely`, of the
+    """Fill `chances` of each state on each day of `span` (first, last), given all until then, and `likely`, of the
     day's records by state. quiet: how likely a day without records is, by its age."""
     initial, home, transitions, counts, marks, readings, hazard = model
     day, channel, value, variance = records
@@ -179,18 +179,8 @@ def forward(chances, likely, span, low, high, records, kinds, model, quiet):  # 
             e += 1
         weigh_marks(likely[d], told, marks)
         follow(chances, d, first, kinds, initial, home, transitions)
-        update(chances, likely, d)
-
-
-@compiled
-def update(chances, likely, d):  # type: ignore[no-untyped-def]
-    """Chances of each state on a day once its records are looked at."""
-    total = 0.0
-    for state in range(chances.shape[1]):
-        chances[d, state] *= likely[d, state]
-        total += chances[d, state]
-    for state in range(chances.shape[1]):
-        chances[d, state] /= total
+        chances[d] *= likely[d]
+        chances[d] /= chances[d].sum()
 
 
 @compiled
@@ -219,13 +209,13 @@ def still(kind, kind_before):  # type: ignore[no-untyped-def]
 def weigh(likely, channel, value, variance, told, counts, readings):  # type: ignore[no-untyped-def]
     """Make `likely` (by state, up to a factor) that of the record too. Marks are only noted, in `told`: 1 where there
     could have been one on the day, 3 where there was."""
-    mark, reading = channel - len(counts), channel - len(counts) - len(told)
+    mark = channel - len(counts)
     if mark < 0:
         likely *= counts[channel]
-    elif reading < 0:
+    elif mark < len(told):
         told[mark] |= 3 if value > 0.5 else 1
     else:
-        weigh_reading(likely, value, variance, readings[reading])
+        weigh_reading(likely, value, variance, readings[mark - len(told)])
     if likely.max() < TINY:
         likely /= likely.max()
 
@@ -275,9 +265,9 @@ def tell(out, apart, d, e, found, kind, model):  # type: ignore[no-untyped-def]
     where the next ones end."""
     _, _, _, counts, marks, readings, _ = model
     day, channel, value, variance = found
-    told, first_reading = np.zeros(len(marks), np.int64), len(counts) + len(marks)
+    told = np.zeros(len(marks), np.int64)
     while e >= 0 and day[e] == d:
-        mark, reading = channel[e] - len(counts), channel[e] - first_reading
+        mark, reading = channel[e] - len(counts), channel[e] - len(counts) - len(marks)
         if kind in (HERE, HOME):
             if mark < 0:
                 out[channel[e]] += (apart * np.log(counts[channel[e]])).sum()
