@@ -98,7 +98,7 @@ class Feature(_Data):
             )
             raise ValueError(message)
         looked_back = [*self.days, *(FADED_AFTER * n for n in self.half_life)]
-        if min(looked_back, default=1) < 1 or (self.against and self.against <= max(looked_back)):
+        if min([*looked_back, *self.within], default=1) < 1 or (self.against and self.against <= max(looked_back)):
             message = (
                 f"{self.aggregate} of {self.of} must have days of 1 or more ({FADED_AFTER} for each of a half-life), "
                 "and fewer of them than it has against"
@@ -331,9 +331,20 @@ def _check_states(catalogue: Catalogue, where: str) -> None:
         raise ConfigError(message)
     _refuse_unknown(asked, [spec.admission], place, "admission of the states")
     _refuse_unknown(told, spec.told, place, "event of the states")
+    mixed = [name for name, family in catalogue.families.items() if _log_odds_among_others(family)]
+    if mixed or len({info.family for info in catalogue.infos() if info.aggregate == LOG_ODDS}) > 1:
+        message = (
+            f"{place}: features of {LOG_ODDS} must have one family to themselves; move them, or the others, out of it."
+        )
+        raise ConfigError(message)
     if catalogue.learned is not None and not catalogue.learned.fits(spec):
         message = f"{where}: learned: the numbers must be of the states that the catalogue names; retrain."
         raise ConfigError(message)
+
+
+def _log_odds_among_others(family: Family) -> bool:
+    aggregates = {feature.aggregate for feature in family.features}
+    return LOG_ODDS in aggregates and len(aggregates) > 1
 
 
 def _refuse_tables(catalogue: Catalogue, feature: Feature, place: str) -> None:

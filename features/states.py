@@ -10,7 +10,7 @@ from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 LOG_ODDS, EVIDENCE = "log_odds", "evidence"
 """The aggregates of features that the states give: what they amount to, and what of it each kind of record says."""
@@ -43,14 +43,21 @@ class States(_Data):
     `evidence_days`.
     """
 
-    days: Annotated[int, Field(ge=1)] = 120
-    usual_days: Annotated[int, Field(ge=1)] = 365
+    days: Annotated[int, Field(ge=1, le=1000)] = 120
+    usual_days: Annotated[int, Field(ge=1, le=3660)] = 365
     evidence_days: Annotated[int, Field(ge=1)] = 30
     number: Annotated[int, Field(ge=2, le=20)] = 12
     admission: str
-    counts: tuple[str, ...]
+    counts: Annotated[tuple[str, ...], Field(min_length=1)]
     marks: tuple[Mark, ...] = ()
     readings: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _once(self) -> "States":
+        if len(set(self.told)) < len(self.told):
+            message = "an event must be named once among the admission, counts, marks (of) and readings"
+            raise ValueError(message)
+        return self
 
     @property
     def names(self) -> list[str]:

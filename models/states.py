@@ -14,7 +14,7 @@ from features.states import OLDEST, Learned, States
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-ROUNDS, SEED, MOST_THREADS = 20, 1, 8
+ROUNDS, TOLD_EVERY, SEED, MOST_THREADS = 20, 5, 1, 8
 LEAST_ADMISSIONS = 50
 """Of people whose days are learned from: fewer cannot tell a dozen states apart."""
 SOON = 9
@@ -42,7 +42,8 @@ def learn(parts: Sequence[Sequences], spec: States, tell: Callable[[str], None])
         for number in range(ROUNDS):
             sums = _added(list(over.map(partial(_expected, model), given)))
             model = _likeliest(sums, average)
-            tell(f"learning states, round {number + 1} of {ROUNDS}")
+            if (number + 1) % TOLD_EVERY == 0:
+                tell(f"learning states, round {number + 1} of {ROUNDS}")
     found = dict(zip(Learned.model_fields, [*model, heard, usual, pace], strict=True))
     return Learned(**{name: _rounded(numbers).tolist() for name, numbers in found.items()})
 
@@ -94,7 +95,8 @@ def _usual(parts: Sequence[Sequences], first: int, readings: int) -> Floats:
     person = np.concatenate([np.repeat(np.arange(len(part.of) - 1), np.diff(part.of)) for part in parts])
     person += np.repeat(np.cumsum([0, *(len(part.of) for part in parts[:-1])]), [len(part.day) for part in parts])
     channel, value = (np.concatenate([getattr(part, name) for part in parts]) for name in ("channel", "value"))
-    return np.array([_spread(person[channel == n], value[channel == n]) for n in range(first, first + readings)])
+    found = [_spread(person[channel == n], value[channel == n]) for n in range(first, first + readings)]
+    return np.array(found).reshape(readings, 3)
 
 
 def _spread(person: Ints, value: Floats) -> tuple[float, float, float]:

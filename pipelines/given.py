@@ -47,15 +47,16 @@ def given_dataset(service: Service, task: TaskConfig, tell: Callable[[str], None
     return Dataset(frame, labels, parts, members.drop_duplicates(), nobody, 0.0, learned)
 
 
-def trained_on(service: Service, task: TaskConfig) -> tuple[npt.NDArray[np.int64], list[datetime], datetime]:
-    """People and cuts of the task's training rows, and the first cut of those that come later."""
+def trained_on(service: Service, task: TaskConfig) -> tuple[npt.NDArray[np.int64], list[datetime], datetime | None]:
+    """People and cuts of the task's training rows, and the first cut that comes later; None where none does, or there
+    are no training rows."""
     rows = _rows(_table(service, task.index, "index"))
     train = (_parts(service, task, rows) == TRAIN).to_numpy()
-    last = rows.loc[train, "as_of"].max()
+    later = rows.loc[rows["as_of"] > rows.loc[train, "as_of"].max(), "as_of"]
     return (
         np.unique(rows.loc[train, "person_id"].to_numpy(np.int64)),
         [moment.to_pydatetime() for moment in rows.loc[train, "as_of"].unique()],
-        rows.loc[rows["as_of"] > last, "as_of"].min().to_pydatetime(),
+        later.min().to_pydatetime() if len(later) else None,
     )
 
 

@@ -45,13 +45,16 @@ class Learners:
 
 def with_states(service: Service, as_of: datetime, tell: Tell, least_lag_days: float = 0.0) -> Service:
     """The service with the learned numbers of its catalogue's states for a training at `as_of`: from the people and
-    days of the training block, as known then. Unchanged where the catalogue has no states, or has learned, and where
-    there are too few admissions to learn from: the features of states are then null."""
+    days of the training block, as known then. Unchanged where the catalogue has no states, or has learned; and where
+    there is nothing to train on (which the training says), or too few admissions to learn from: the features of states
+    are then null."""
     catalogue = service.catalogue
     if catalogue.states is None or catalogue.learned is not None:
         return service
     tell("learning states")
     whose = _learners(service, as_of, least_lag_days)
+    if whose is None:
+        return service
     with service.workers() as over:
         work = partial(_of_bucket, service.history, service.config, catalogue, whose)
         parts = map_buckets(over, work, range(service.history.buckets))
@@ -59,13 +62,16 @@ def with_states(service: Service, as_of: datetime, tell: Tell, least_lag_days: f
     return service if learned is None else service.with_learned(learned.model_dump_json())
 
 
-def _learners(service: Service, as_of: datetime, least_lag_days: float) -> Learners:
+def _learners(service: Service, as_of: datetime, least_lag_days: float) -> Learners | None:
+    """None where there is no training block, or nothing after it."""
     if service.config.task is not None:
         people, cuts, until = trained_on(service, service.config.task)
-        return Learners(cuts, until, None, NOBODY, people)
+        return Learners(cuts, until, None, NOBODY, people) if until is not None else None
     opted_out = opting_out.checked(service, as_of, "training").people
     with service.workers() as over:
         blocks = training_cuts(service.history, service.config, as_of, over, least_lag_days)
+    if not blocks[TRAIN] or not blocks[CALIBRATE]:
+        return None
     return Learners(blocks[TRAIN], blocks[CALIBRATE][0], as_of, opted_out)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from features.cohort import OptedOut
-from features.errors import ContractError
+from features.errors import ContractError, NotReadyError
 from features.frames import micros
 from features.states import learned_in, without_learned
 from models.bundle import load
@@ -103,6 +103,16 @@ def test_a_service_with_too_few_admissions_trains_without_states(trained, as_of,
     data = rows_for(service, as_of, quiet, parts=(CALIBRATE,))
     assert data.frame["log_odds_emergency_within_9d"].isna().all()
     assert data.frame["evidence_call"].isna().all()
+
+
+@pytest.mark.parametrize("history_days", [45, 80])
+def test_a_history_too_short_to_train_on_is_told_by_the_training(trained, as_of, history_days):
+    """With no training block, or next to none, there is nothing to learn from, and one sentence says so."""
+    periods = trained.periods.model_copy(update={"history_days": history_days})
+    short = trained.model_copy(update={"periods": periods})
+    assert learning.with_states(Service(short), as_of, quiet).catalogue.learned is None
+    with pytest.raises(NotReadyError, match="must hold at least"):
+        steps.train(short, as_of, quiet)
 
 
 def test_a_task_given_as_tables_is_learned_from_its_training_rows(trained, as_of, looked_at, monkeypatch):

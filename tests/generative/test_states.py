@@ -38,10 +38,14 @@ states:
   marks: [{of: away, among: planned}]
   readings: [pulse, weight]
 families:
+  course:
+    title: Course
+    features:
+      - {log_odds: emergency, within: [1, 9]}
+    sentences: [{say: all}]
   all:
     title: All
     features:
-      - {log_odds: emergency, within: [1, 9]}
       - {evidence: extra}
       - {evidence: brought}
       - {evidence: away}

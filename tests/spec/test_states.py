@@ -30,10 +30,14 @@ states:
   counts: [call]
   readings: [pulse]
 families:
+  course:
+    title: Course
+    features:
+      - {log_odds: emergency, within: 9}
+    sentences: [{say: all}]
   all:
     title: All
     features:
-      - {log_odds: emergency, within: 9}
       - {evidence: call}
       - {evidence: pulse}
       - {evidence: emergency}

@@ -29,17 +29,27 @@ families:
 """
 
 
-STATES = GOOD.replace(
-    "families:",
-    """  pulse: {table: observations, where: "code = 'pulse'", value: value}
+STATES = (
+    GOOD.replace(
+        "families:",
+        """  pulse: {table: observations, where: "code = 'pulse'", value: value}
   stay: {table: stays}
 states: {admission: stay, counts: [visit], readings: [pulse], number: 2}
 families:""",
-).replace(
-    "      - {person: age}",
-    """      - {person: age}
-      - {log_odds: stay, within: [9, 30], direction: up}
+    )
+    .replace(
+        "      - {person: age}",
+        """      - {person: age}
       - {evidence: visit}""",
+    )
+    .replace(
+        "families:",
+        """families:
+  course:
+    title: Course
+    features: [{log_odds: stay, within: [9, 30], direction: up}]
+    sentences: [{say: all}]""",
+    )
 )
 LEARNED = Learned(
     initial=(0.5, 0.5),
@@ -57,7 +67,8 @@ LEARNED = Learned(
 
 def test_features_of_states_are_named_by_what_they_say():
     names = load_catalogue(STATES, "c").contract.names
-    assert names[-3:] == ["log_odds_stay_within_9d", "log_odds_stay_within_30d", "evidence_visit"]
+    assert names[:2] == ["log_odds_stay_within_9d", "log_odds_stay_within_30d"]
+    assert names[-1] == "evidence_visit"
     assert load_catalogue(STATES, "c").longest == 365, "own usual readings are those of a year"
 
 
@@ -65,12 +76,16 @@ def test_features_of_states_are_named_by_what_they_say():
     ("line", "other", "message"),
     [
         ("counts: [visit]", "counts: [visits]", "states: 'visits' is not a known event"),
-        ("readings: [pulse]", "readings: [visit]", "readings must be events with a value"),
-        ("admission: stay", "admission: pulse", "the admission one of stays"),
+        ("value: value}", "words: pulses}", "readings must be events with a value"),
+        ("stay, counts: [visit], readings: [pulse]", "pulse, counts: [visit]", "the admission one of stays"),
         ("log_odds: stay", "log_odds: visit", "'visit' is not a known admission of the states"),
         ("evidence: visit", "evidence: age", "'age' is not a known event"),
         ("{evidence: visit}", "{evidence: visit, days: 3}", "evidence must say no more; found days"),
         ("within: [9, 30]", "days: 9", "log_odds must say within; found days"),
+        ("within: [9, 30]", "within: [9, 0]", "must have days of 1 or more"),
+        ("counts: [visit]", "counts: []", "at least 1 item"),
+        ("counts: [visit]", "counts: [visit, stay]", "an event must be named once"),
+        ("{evidence: visit}", "{log_odds: stay, within: 3}", "one family to themselves"),
         ("states: {", "other: {", "other: Extra inputs are not permitted"),
         ("number: 2", "number: 1", "greater than or equal to 2"),
     ],

@@ -119,6 +119,21 @@ def test_a_day_with_a_thousand_records_by_mistake_spoils_nothing(parts, found):
     assert np.isfinite(np.concatenate([numbers.ravel() for numbers in again.arrays])).all()
 
 
+def test_counts_alone_are_enough(parts):
+    spec = States(number=3, admission="emergency", counts=("calls",))
+    alone = [
+        Sequences(
+            np.searchsorted(np.flatnonzero(part.channel == 0), part.of),
+            *(column[part.channel == 0] for column in (part.day, part.lag, part.channel, part.value)),
+            part.kinds,
+        )
+        for part in parts
+    ]
+    found = learn(alone, spec, quiet)
+    assert found.fits(spec)
+    assert max(found.counts[0]) > 4 * min(found.counts[0])
+
+
 def test_too_few_admissions_teach_nothing():
     assert learn([drawn(20, 3)], SPEC, quiet) is None
 
