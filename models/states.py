@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from features import beliefs
+from features import beliefs, expectation
 from features.filtering import Sequences
 from features.states import OLDEST, Learned, States
 
@@ -25,7 +25,7 @@ TRUST = 20.0
 """Days' (and chances') worth of what is so on average that each state begins every round with."""
 
 Compared = tuple[Ints, tuple[npt.NDArray[Any], ...], npt.NDArray[np.int8], Floats]
-"""What `beliefs.expected` takes: of, records, kinds, often."""
+"""What `expectation.expected` takes: of, records, kinds, often."""
 
 
 def learn(parts: Sequence[Sequences], spec: States, tell: Callable[[str], None]) -> Learned | None:
@@ -112,7 +112,7 @@ def _spread(person: Ints, value: Floats) -> tuple[float, float, float]:
 
 
 def _expected(model: tuple[Floats, ...], given: Compared) -> tuple[Floats, ...]:
-    return tuple(beliefs.expected(*given, model))
+    return tuple(expectation.expected(*given, model))
 
 
 def _added(parts: Sequence[tuple[Floats, ...]]) -> tuple[Floats, ...]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from naive_features import Naive
 from naive_states import ADMITTED, HERE, HOME, IN_HOSPITAL, Day, NaiveStates, start, ways
 
-from features import beliefs
+from features import beliefs, expectation
 from features.build import build
 from features.catalogue import load_catalogue
 from features.history import empty_history
@@ -204,7 +204,7 @@ def test_what_states_are_expected_to_have_done(people, learned, paces):
     columns = np.array(rows, float).reshape(-1, 3).T
     records = columns[0].astype(int), columns[1].astype(int), columns[2].copy(), np.ones(len(rows))
     often = np.array(paces[: len(people)])
-    found = beliefs.expected(np.array(of), records, kinds, often, learned.arrays[:7])
+    found = expectation.expected(np.array(of), records, kinds, often, learned.arrays[:7])
     wanted = [naive_sums(days, kinds[p], learned, often[p]) for p, days in enumerate(people)]
     for mine, theirs in zip(found, zip(*wanted, strict=True), strict=True):
         np.testing.assert_allclose(mine, sum(theirs), rtol=1e-9, atol=1e-12)
