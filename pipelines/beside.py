@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ from pipelines.happenings import COLUMNS, happenings
 from pipelines.mapping import Mapper, map_buckets
 from pipelines.store import History
 
+AT_ONCE = 1000
+"""People, or so: with few in each bucket most of the work is to ask, so that several buckets are worked on together."""
 PULLED = ["person_id", "family", "share", "said"]
 Row = Mapping[Any, Any]
 People = npt.NDArray[np.int64]
@@ -70,8 +73,9 @@ def beside(
     those listed; it is asked when nothing else of the model's is, since no booster may explain twice at the same time.
     """
     listed, gone = people
-    work = partial(_of_bucket, history, config, catalogue, as_of, listed, gone)
-    parts, happened, left, deaths, merged = zip(*map_buckets(over, work, range(history.buckets)), strict=True)
+    work = partial(_of_buckets, history, config, catalogue, as_of, listed, gone)
+    together = _together(history.buckets, len(listed) + len(gone), config.run.workers)
+    parts, happened, left, deaths, merged = zip(*map_buckets(over, work, together), strict=True)
     before = finished(parts, catalogue, of_teams)
     yesterday, pulled = mornings_before(as_of, config.zone)[0], today()
     return Beside(
@@ -84,18 +88,24 @@ def beside(
     )
 
 
-def _of_bucket(
+def _together(buckets: int, people: int, workers: int) -> list[list[int]]:
+    """The buckets that are worked on together, of so many people in all."""
+    number = min(buckets, max(workers, ceil(people / AT_ONCE)))
+    return [list(range(first, buckets, number)) for first in range(number)]
+
+
+def _of_buckets(
     history: History,
     config: ServiceConfig,
     catalogue: Catalogue,
     as_of: datetime,
     listed: People,
     gone: People,
-    bucket: int,
+    buckets: list[int],
 ) -> tuple[Part, pd.DataFrame, pd.DataFrame, pd.DataFrame, People]:
-    """One bucket's share of a `Beside`; the features of the mornings before are finished once all buckets are known."""
+    """Some buckets' share of a `Beside`; the features of the mornings before are finished once all are known."""
     cuts = mornings_before(as_of, config.zone)
-    theirs = looked_at(history, config, catalogue, as_of, cuts, bucket, COLUMNS, np.concatenate([listed, gone]))
+    theirs = looked_at(history, config, catalogue, as_of, cuts, buckets, COLUMNS, np.concatenate([listed, gone]))
     mine = _of(theirs, listed)
     members, _ = caseload(mine, cuts, config.caseload, config.zone)
     part = build_part(mine, index_of(members), catalogue, config.zone, [])

@@ -27,7 +27,7 @@ from pipelines.config import ServiceConfig
 from pipelines.gates.teams import recordings, summed
 from pipelines.grouping import grouped
 from pipelines.mapping import Mapper, map_buckets
-from pipelines.store import History
+from pipelines.store import Buckets, History
 
 OF_A_PERIOD = ("contacts", "observations", "attendances")
 """Tables of which no row matters any more once it lies before every look-back."""
@@ -254,7 +254,7 @@ def looked_at(
     catalogue: Catalogue,
     known_by: datetime | None,
     cuts: Sequence[datetime],
-    bucket: int,
+    bucket: Buckets,
     also: Mapping[str, Collection[str]] | None = None,
     people: npt.NDArray[np.int64] | None = None,
 ) -> dict[str, pa.Table]:

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from operator import and_
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pyarrow as pa
@@ -31,6 +32,22 @@ def opened(path: Path, at: int | None = None, coded: Collection[str] = ()) -> ds
         filesystem=SubTreeFileSystem(str(path), LocalFileSystem()),
         parquet_read_options=ds.ParquetReadOptions(dictionary_columns=coded),
     )
+
+
+class Datasets:
+    """The tables in the folders within a folder, by name, for whoever reads: a version never changes, so that it is
+    opened once, by the first of several threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._lock = folder, Lock()
+        self._opened: dict[tuple[str, Sequence[str]], tuple[int, ds.FileSystemDataset]] = {}
+
+    def at(self, name: str, version: int, coded: tuple[str, ...] = ()) -> ds.FileSystemDataset:
+        """As `opened`. Of each table the version that was asked for last is kept."""
+        with self._lock:
+            if self._opened.get((name, coded), (None,))[0] != version:
+                self._opened[name, coded] = version, opened(self._folder / name, version, coded)
+            return self._opened[name, coded][1]
 
 
 def only(dataset: ds.FileSystemDataset, files: Collection[str]) -> ds.FileSystemDataset:

@@ -31,7 +31,7 @@ from pipelines.judging import judge, judged_rows, refuse_seen, rows_for
 from pipelines.learning import with_states
 from pipelines.pages import Section, report_page
 from pipelines.service import Service
-from pipelines.store import History
+from pipelines.store import Buckets, History
 from pipelines.training import fitted
 
 Tell = Callable[[str], None]
@@ -182,7 +182,7 @@ class OneClock(History):
 
     def read(
         self,
-        bucket: int | None = None,
+        bucket: Buckets = None,
         names: Iterable[str] = TABLES,
         known_by: datetime | None = None,
         *_: Any,

@@ -10,7 +10,7 @@ or two to each bucket; a bucket's period with many files is written anew as one.
 
 import fcntl
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -62,6 +62,7 @@ FILES_BEFORE_COMPACTION = 16
 FILES_OF_THE_PAST = 4
 """So many files a bucket's period (or the ledger) may have before they become one, and one that is over."""
 PARTITIONS, ASKED = ("bucket", "period"), ("person_id", "known_from")
+Buckets = int | Sequence[int] | None
 SPOKEN = "spoken"
 """row_id, batch: the rows of which a batch said what the history held already."""
 
@@ -90,8 +91,7 @@ class History:
     def __init__(self, folder: Path, buckets: int = 8, until: int | None = None) -> None:
         self.folder = folder
         self.until = until
-        self._opened: dict[tuple[str, bool], tuple[int, Any]] = {}
-        self._tables = delta.Tables(folder)
+        self._datasets, self._tables = delta.Datasets(folder), delta.Tables(folder)
         self._read: tuple[str, pd.DataFrame] | None = None
         self.buckets = self._settled_buckets(buckets)
 
@@ -135,7 +135,7 @@ class History:
 
     def read(
         self,
-        bucket: int | None = None,
+        bucket: Buckets = None,
         names: Iterable[str] = TABLES,
         known_by: datetime | None = None,
         columns: Mapping[str, Collection[str]] | None = None,
@@ -143,7 +143,7 @@ class History:
         coded: bool = False,
         people: Ints | None = None,
     ) -> dict[str, pa.Table]:
-        """Tables by name as versions of one bucket's people, or of everyone's, in the order of person, moment and row.
+        """Tables by name as versions of a bucket's people, some buckets', or everyone's, by person, moment and row.
 
         The columns are those of `schema.history_schema`. known_by: leave out whatever became known after this moment,
         as if it had not been ingested. columns: for a table, the only ones of its own columns to read; identity and
@@ -200,13 +200,9 @@ class History:
         return self._dataset(table, visible, coded).to_table(columns=names, filter=condition)
 
     def _dataset(self, table: Table, visible: Mapping[str, int], coded: bool = False) -> Any:
-        """A table at its visible version; a version never changes, so it is opened once."""
-        opened, version = self._opened.get((table.name, coded)), visible[table.name]
-        if opened is None or opened[0] != version:
-            texts = [column.name for column in table.columns if coded and pa.types.is_string(column.arrow.type)]
-            opened = version, delta.opened(self._path(table.name), version, texts)
-            self._opened[table.name, coded] = opened
-        return opened[1]
+        """A table at its visible version."""
+        texts = [column.name for column in table.columns if coded and pa.types.is_string(column.arrow.type)]
+        return self._datasets.at(table.name, visible[table.name], tuple(texts))
 
     def _roll_back(self) -> None:
         """Undo what a run that never reached the ledger left in the tables."""
@@ -370,9 +366,10 @@ class History:
 
 
 def _condition(
-    bucket: int | None, known_by: datetime | None, since: datetime | None, until: int | None, people: Ints | None
+    bucket: Buckets, known_by: datetime | None, since: datetime | None, until: int | None, people: Ints | None
 ) -> pc.Expression | None:
-    parts = [] if bucket is None else [pc.field("bucket") == bucket]
+    buckets = [bucket] if isinstance(bucket, int) else bucket
+    parts = [] if buckets is None else [pc.field("bucket").isin(buckets)]
     if until is not None:
         parts.append(pc.field("batch") <= until)
     if since is not None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from naive_features import Naive
 from naive_states import ADMITTED, HERE, HOME, IN_HOSPITAL, Day, NaiveStates, start, ways
 
-from features import beliefs, expectation
+from features import expectation
 from features.build import build
 from features.catalogue import load_catalogue
 from features.history import empty_history
