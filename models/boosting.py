@@ -1,24 +1,36 @@
-"""LightGBM as text: trees in its own format, read back on demand."""
+"""LightGBM as text: trees in its own format, read back on demand.
+
+It takes a second to import, with what it imports itself: whoever fits or asks a booster waits for that, nobody else.
+"""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from features.table import Contract
 
+if TYPE_CHECKING:
+    import lightgbm as lgb
+
 Floats = npt.NDArray[np.float64]
 
 
 def fit_booster(
-    training: lgb.Dataset, later: lgb.Dataset, settings: Mapping[str, Any], seed: int, most_trees: int, patience: int
+    training: "lgb.Dataset",
+    later: "lgb.Dataset",
+    settings: Mapping[str, Any],
+    seed: int,
+    most_trees: int,
+    patience: int,
 ) -> tuple[str, float]:
     """One booster as text, cut at the round with the least log loss on `later`, and that log loss."""
+    import lightgbm as lgb
+
     seeds = {"bagging_seed": seed, "feature_fraction_seed": seed, "extra_seed": seed, "objective_seed": seed}
     booster = lgb.train(
         {**settings, **seeds},
@@ -40,9 +52,11 @@ def datasets(
     contract: Contract,
     log_share: float,
     max_bin: int,
-) -> tuple[lgb.Dataset, lgb.Dataset]:
+) -> "tuple[lgb.Dataset, lgb.Dataset]":
     """LightGBM's data sets. The later one starts at `log_share`, so that its log loss is the one after the correction
     for sampled negatives, on unsampled rows."""
+    import lightgbm as lgb
+
     settings = {"max_bin": max_bin, "verbosity": -1}
     first = lgb.Dataset(matrix(training, contract), training_labels, feature_name=contract.names, params=settings)
     start = np.full(len(later_labels), log_share)
@@ -55,8 +69,10 @@ def matrix(frame: pd.DataFrame, contract: Contract) -> npt.NDArray[Any]:
 
 
 @lru_cache(maxsize=16)
-def read(text: str) -> lgb.Booster:
+def read(text: str) -> "lgb.Booster":
     """A booster from its text; reading costs more than scoring one team's caseload, so the last few are kept."""
+    import lightgbm as lgb
+
     return lgb.Booster(model_str=text)
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.linear_model import LogisticRegression
 
 from features.table import Contract, FeatureInfo
 
@@ -108,6 +107,8 @@ def fit_logistics(
     frame: pd.DataFrame, labels: npt.NDArray[np.int8], terms: tuple[Term, ...], penalties: Sequence[float]
 ) -> list[Logistic]:
     """One regression for each ridge penalty, on the same standardised columns."""
+    from sklearn.linear_model import LogisticRegression  # a second to import: only those who fit wait for it
+
     design = np.empty((len(frame), len(terms)))
     for position, term in enumerate(terms):
         design[:, position] = term.column(frame[term.feature].to_numpy(np.float64))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 
 from features.errors import WorkersError
-from pipelines.forms import FILES, forms
+from pipelines.forms import FILES, MODULES, forms
 from pipelines.mapping import by_processes, map_buckets, started
 from pipelines.pages import Person, Stamp, Team, csv_text, list_page
 from pipelines.pages.persons import ToldBeside, person_pages
@@ -62,7 +62,7 @@ def _worth_while(listed: int, workers: int) -> bool:
 
 @lru_cache(maxsize=1)
 def _processes(workers: int) -> ProcessPoolExecutor:
-    return started(workers)
+    return started(workers, (__name__, *MODULES.values()))
 
 
 def files_of(wanted: FolderOf) -> dict[str, bytes]:

@@ -75,9 +75,12 @@ def opened(run: RunConfig) -> Iterator[Mapper]:
             yield mapper
 
 
-def started(workers: int) -> ProcessPoolExecutor:
-    """So many processes of this machine, which end with this one however it ends."""
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent)
+def started(workers: int, ready: Sequence[str] = ()) -> ProcessPoolExecutor:
+    """So many processes of this machine, which end with this one however it ends. ready: modules that they will need,
+    imported once for all of them, by the first of whom they are copies; what is said first holds."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["__main__", *ready])
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
 
 
 def _end_with_parent() -> None:

@@ -7,6 +7,7 @@ The lists are shown in one step, the switch of a link. What is made before it no
 import json
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,8 @@ from typing import Any
 import pandas as pd
 
 from features.errors import MinusNineError, StorageError, place_of
+from models.boosting import read
+from models.bundle import load
 from pipelines import commissioning, folders, listing, runs
 from pipelines.daily import WORDS, Scored, local_day
 from pipelines.gates.outcome import Outcome, of_plain
@@ -38,9 +41,22 @@ class Day:
     gates: tuple[Outcome, ...] = ()
 
 
-def expect(service: Service) -> None:
-    """Get ready to publish as many places as the newest lists have."""
-    folders.expect(last_listed(service.workspace.lists), service.config.run.workers)
+@contextmanager
+def expecting(service: Service) -> Iterator[None]:
+    """Beside what is done inside: get ready to publish as many places as the newest lists have, and to score. What
+    fails in that is told when it is needed."""
+    with ThreadPoolExecutor(2) as beside:
+        beside.submit(folders.expect, last_listed(service.workspace.lists), service.config.run.workers)
+        beside.submit(_open_champion, service)
+        yield
+
+
+def _open_champion(service: Service) -> None:
+    """What there is to import and to read for it takes seconds once, and then hardly any time."""
+    from pipelines import tracking
+
+    for booster in load(tracking.champion(service.workspace).bundle).boosters:
+        read(booster)
 
 
 def publish(

@@ -20,8 +20,6 @@ from pipelines.locks import alone
 from pipelines.mapping import Opened, opened
 from pipelines.releasing import Day
 from pipelines.service import Service
-from pipelines.simulator import SimulatorConfig, Summary, load_world
-from pipelines.simulator import simulate as make_extracts
 from pipelines.storage import told_plainly
 
 if TYPE_CHECKING:
@@ -35,14 +33,17 @@ if TYPE_CHECKING:
     from pipelines.proving import Proof
     from pipelines.replay import Replayed
     from pipelines.rotation import Rotated
+    from pipelines.simulator import SimulatorConfig, Summary
     from pipelines.status import Status
     from pipelines.training import Trained
 
 Tell = Callable[[str], None]
 
 
-def simulate(config: ServiceConfig, tell: Tell) -> Summary:
+def simulate(config: ServiceConfig, tell: Tell) -> "Summary":
     """Write a simulated trust's extracts into the workspace, as the configuration's `simulator` section says."""
+    from pipelines.simulator import simulate as make_extracts
+
     return make_extracts(
         simulated_world(config), Service(config).workspace.extracts, lambda what, share: tell(f"{what} {share:.0%}")
     )
@@ -221,8 +222,7 @@ def daily(
 def _made(service: Service, as_of: datetime, now: datetime, tell: Tell, replacing: bool, doing: Doing) -> Day:
     config = service.config
     seconds: dict[str, float] = {}
-    releasing.expect(service)
-    with _timed(seconds, "ingesting"):
+    with _timed(seconds, "ingesting"), releasing.expecting(service):
         doing.take_up(config, now, tell)
     with _timed(seconds, "scoring"):
         scored = doing.score(config, as_of, tell)
@@ -355,8 +355,10 @@ def due_cut(config: ServiceConfig, now: datetime) -> datetime:
     return as_of_day(config, simulated_last_day(config)) if config.simulated else newest_cut(config, now)
 
 
-def simulated_world(config: ServiceConfig) -> SimulatorConfig:
+def simulated_world(config: ServiceConfig) -> "SimulatorConfig":
     """The world that the configuration's `simulator` section names, with what the section changes in it."""
+    from pipelines.simulator import load_world  # a trust of real people does not wait for it
+
     changes = dict(config.simulator)
     world = changes.pop("world", None)
     if world is None:

@@ -4,12 +4,15 @@ Every form is made from the same `Person` rows as the page, and is the same byte
 """
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from pipelines.pages import Person, Stamp, Team
 
 Form = Callable[[Team, Sequence[Person], Stamp], bytes]
 FILES = {"xlsx": "list.xlsx", "pdf": "list.pdf", "fhir": "list.fhir.json"}
 """The file of each form in a team's folder."""
+MODULES = {"xlsx": "pipelines.forms.workbook", "pdf": "pipelines.forms.document", "fhir": "pipelines.forms.bundle"}
+"""Where each is made, by a function of the module's name."""
 
 
 def forms(wanted: Sequence[str]) -> dict[str, Form]:
@@ -18,14 +21,5 @@ def forms(wanted: Sequence[str]) -> dict[str, Form]:
 
 
 def _form(name: str) -> Form:
-    if name == "xlsx":
-        from pipelines.forms.workbook import workbook
-
-        return workbook
-    if name == "pdf":
-        from pipelines.forms.document import document
-
-        return document
-    from pipelines.forms.fhir import bundle
-
-    return bundle
+    made: Form = getattr(import_module(MODULES[name]), MODULES[name].rpartition(".")[2])
+    return made
