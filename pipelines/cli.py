@@ -1,5 +1,6 @@
 """The command line: reads the options, calls a step, prints what came of it, and turns errors into one sentence."""
 
+import gc
 import getpass
 import os
 from collections.abc import Iterable
@@ -70,6 +71,8 @@ def main() -> None:
             raise
         complain(unforeseen(error), UNFORESEEN)
         raise SystemExit(UNFORESEEN) from None
+    finally:
+        gc.freeze()  # as it ends, Python would look through all there is several times, which takes a second
 
 
 def unforeseen(error: Exception) -> str:

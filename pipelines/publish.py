@@ -17,6 +17,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from dataclasses import replace as changed_in
@@ -37,6 +38,8 @@ __all__ = ["LATEST", "MANIFEST", "PublishError", "Published", "Stamp", "hold", "
 
 LATEST = "latest"
 VERSIONS = ".versions"
+WRITERS = 8
+"""Files that are written at once: most of the time goes in waiting until each is on disk."""
 PERSON_ROW = '<tr role="row" class="person">'
 
 
@@ -313,8 +316,8 @@ def _write(files: Mapping[str, bytes], folder: Path, day: str) -> Path:
     versions = folder / VERSIONS
     versions.mkdir(mode=0o700, exist_ok=True)
     version = Path(tempfile.mkdtemp(prefix=f"{day}.", dir=versions))
-    for path, content in files.items():
-        _write_file(version / path, content)
+    with ThreadPoolExecutor(WRITERS) as over:
+        list(over.map(lambda path: _write_file(version / path, files[path]), files))
     return version
 
 
