@@ -5,6 +5,7 @@ work and item as `pickle` writes them; back comes the result or a fault. Nothing
 failed call was given.
 """
 
+import gc
 import logging
 import os
 import pickle
@@ -80,12 +81,13 @@ def started(workers: int, ready: Sequence[str] = ()) -> ProcessPoolExecutor:
     imported once for all of them, by the first of whom they are copies; what is said first holds."""
     context = get_context("forkserver")
     context.set_forkserver_preload(["__main__", *ready])
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
 
 
-def _end_with_parent() -> None:
+def _begin() -> None:
     """A pool's process waits for work on a pipe that it holds open itself: it would wait for ever for a run that was
-    killed."""
+    killed. What it begins with it need not look through for what is no longer used."""
+    gc.freeze()
 
     def wait() -> None:
         parent = parent_process()

@@ -1,5 +1,6 @@
 """The use cases. The command line and the Prefect flows call these and nothing else; none of them needs a server."""
 
+import gc
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -224,6 +225,7 @@ def _made(service: Service, as_of: datetime, now: datetime, tell: Tell, replacin
     seconds: dict[str, float] = {}
     with _timed(seconds, "ingesting"), releasing.expecting(service):
         doing.take_up(config, now, tell)
+    gc.freeze()  # all that was imported: looking through it again for what is no longer used takes a second
     with _timed(seconds, "scoring"):
         scored = doing.score(config, as_of, tell)
     day = doing.publish(config, scored, now, replacing, seconds)

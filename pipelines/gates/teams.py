@@ -26,10 +26,11 @@ HOUR = np.timedelta64(1, "h")
 
 def recordings(contacts: pa.Table) -> pd.DataFrame:
     """team_id, hour, rows: how many versions of contacts became known of each team in each hour."""
-    rows = contacts.filter(pc.is_valid(contacts["team_id"]))
-    hours = pc.floor_temporal(rows["known_from"], unit="hour")
-    frame: pd.DataFrame = pa.table({"team_id": rows["team_id"], "hour": hours}).to_pandas()
-    return summed(frame.assign(rows=1)).astype({"team_id": str})
+    rows = contacts.select(["team_id", "known_from"]).drop_null()
+    hours = pc.floor_temporal(rows["known_from"].cast(pa.timestamp("us")), unit="hour")  # many times as fast as of UTC
+    hours = pa.table({"team_id": rows["team_id"], "hour": hours.cast(pa.timestamp("us", tz="UTC"))})
+    counted = hours.group_by(["team_id", "hour"]).aggregate([([], "count_all")]).rename_columns({"count_all": "rows"})
+    return summed(counted.to_pandas()).astype({"team_id": str})
 
 
 def summed(frame: pd.DataFrame, keys: Sequence[str] = ("team_id", "hour")) -> pd.DataFrame:
