@@ -10,15 +10,18 @@ and after each, a plain loop is timed: how fast the machine was then, without wh
 """
 
 import argparse
+import ctypes
 import importlib
 import json
 import os
 import platform
+import resource
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial, wraps
 from pathlib import Path
@@ -35,6 +38,7 @@ START = "2025-08-05"
 WORLD = {"places": 26_500, "days": 160, "teams": 40, "daily_drops": 60, "truth_days": 1, "start": START}
 PERIODS = {"history_days": 160, "calibration_days": 20, "calibration_every": 4, "test_days": 20, "test_every": 4}
 GOAL = {"seconds": 20, "gigabytes": 2}
+LOOK_EVERY, PR_SET_CHILD_SUBREAPER = 0.25, 36
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 STEPS = (
     ("ingesting: what there is to take up", "pipelines.ingesting:_fingerprinted"),
@@ -104,24 +108,47 @@ def prepared(folder: Path, tell: Callable[[str], None]) -> None:
 
 
 def measured(folder: Path, *command: str) -> dict[str, float]:
-    """Seconds on the clock, processor seconds and the most memory of one run on the evening before, put back first."""
+    """Of one run on the evening before, put back first, with all processes that it starts: seconds on the clock,
+    processor seconds, and the most memory that they had together at one of many looks."""
     shutil.rmtree(folder / "workspace", ignore_errors=True)
     shutil.copytree(folder / "kept", folder / "workspace", symlinks=True, copy_function=put)
-    loop, start = yardstick(), time.perf_counter()
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)  # what the run leaves behind is waited for here, and so counted
+    loop, before, start, most = yardstick(), spent_by_children(), time.perf_counter(), 0
     with (folder / "run.log").open("w") as log:
-        process = subprocess.Popen(command, env=ENVIRONMENT, stdout=log, stderr=log)
-        _, status, used = os.wait4(process.pid, 0)
+        process = subprocess.Popen(command, env=ENVIRONMENT, stdout=log, stderr=log, start_new_session=True)
+        while process.poll() is None:
+            most = max(most, memory_of_session(process.pid))
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(LOOK_EVERY)
     seconds = time.perf_counter() - start
-    if status:
+    with suppress(ChildProcessError):
+        while True:
+            os.wait()
+    if process.returncode:
         raise SystemExit((folder / "run.log").read_text(encoding="utf-8"))
     return {
         "seconds": round(seconds, 2),
-        "processor_seconds": round(used.ru_utime + used.ru_stime, 2),
-        "gigabytes": round(used.ru_maxrss / 2**20, 2),
+        "processor_seconds": round(spent_by_children() - before, 2),
+        "gigabytes": round(most / 2**20, 2),
         "load": round(os.getloadavg()[0], 1),
         "loop_before": round(loop, 2),
         "loop_after": round(yardstick(), 2),
     }
+
+
+def spent_by_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def memory_of_session(session: int) -> int:
+    """Kilobytes that its processes have together; of what several share each has its part."""
+    found = 0
+    for told in Path("/proc").glob("[0-9]*/smaps_rollup"):
+        with suppress(OSError, ValueError):  # it may end meanwhile
+            if os.getsid(int(told.parent.name)) == session:
+                found += next(int(line.split()[1]) for line in told.read_text().splitlines() if line.startswith("Pss:"))
+    return found
 
 
 def yardstick() -> float:

@@ -225,7 +225,8 @@ def _made(service: Service, as_of: datetime, now: datetime, tell: Tell, replacin
     seconds: dict[str, float] = {}
     with _timed(seconds, "ingesting"), releasing.expecting(service):
         doing.take_up(config, now, tell)
-    gc.freeze()  # all that was imported: looking through it again for what is no longer used takes a second
+    if not gc.get_freeze_count():
+        gc.freeze()  # all that was imported: looking through it again for what is no longer used takes a second
     with _timed(seconds, "scoring"):
         scored = doing.score(config, as_of, tell)
     day = doing.publish(config, scored, now, replacing, seconds)

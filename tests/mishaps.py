@@ -8,8 +8,8 @@ import resource
 import signal
 import time
 from datetime import datetime
-from functools import partial
-from multiprocessing import get_context
+from functools import cache, partial
+from multiprocessing import forkserver, get_context
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,22 @@ from pipelines import steps
 from pipelines.config import ServiceConfig
 
 FORKS = get_context("forkserver")
-FORKS.set_forkserver_preload(["mishaps", "pipelines.tracking", "pipelines.exposure", "pipelines.origins", "lightgbm"])
+IMPORTED = ["mishaps", "pipelines.tracking", "pipelines.exposure", "pipelines.origins", "lightgbm"]
 
 
 def in_another_process(mishap: Any, config: ServiceConfig, as_of: datetime, told: Path | None = None) -> Any:
     """A process in which the daily run meets `mishap`, called first. told: where it writes what came of it."""
+    _made_ready()
     process = FORKS.Process(target=_run, args=(mishap, config, as_of, told))
     process.start()
     return process
+
+
+@cache
+def _made_ready() -> None:
+    """What processes are copies of has imported all that a run does; where another was at work before, it ends."""
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]
+    FORKS.set_forkserver_preload(IMPORTED)
 
 
 def ended(process: Any) -> int:

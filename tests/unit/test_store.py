@@ -15,6 +15,7 @@ from features.batch import Batch, Scope
 from features.errors import NotReadyError
 from features.history import merged
 from features.schema import TABLES, batch_schema, history_schema
+from pipelines import delta
 from pipelines.identities import Identities
 from pipelines.store import History
 
@@ -186,6 +187,24 @@ def test_some_people_are_read_as_among_everyone(store, people):
     store.ingest(batch("b", contacts=[far(2, known_from=day(700), person_id=8)]), NOW)
     found = rows(store, "contacts", people=np.array(people, np.int64))
     assert found == [row for row in rows(store, "contacts") if row["person_id"] in people]
+
+
+def test_some_buckets_are_read_as_each_of_them(store):
+    store.ingest(batch("a", contacts=[CONTACT | {"row_id": n, "person_id": n} for n in range(1, 30)]), NOW)
+    apart = [row for bucket in (1, 3) for row in rows(store, "contacts", bucket=bucket)]
+    assert rows(store, "contacts", bucket=[1, 3]) == sorted(apart, key=lambda row: row["person_id"])
+    assert {row["person_id"] % 4 for row in apart} == {1, 3}
+
+
+def test_a_version_is_opened_once_by_several_threads(store, monkeypatch):
+    store.ingest(batch("a", contacts=[CONTACT]), NOW)
+    opened, calls = delta.opened, []
+    monkeypatch.setattr(delta, "opened", lambda *given: calls.append(given) or opened(*given))
+    tables = delta.Datasets(store.folder)
+    with ThreadPoolExecutor(4) as over:
+        found = list(over.map(lambda _: tables.at("contacts", 0), range(8)))
+    assert len(calls) == 1
+    assert all(one is found[0] for one in found)
 
 
 def test_only_the_columns_that_were_asked_for_come(store):
