@@ -29,7 +29,7 @@ import pandas as pd
 
 from features.errors import MinusNineError
 from pipelines.folders import CSV_NAME, FolderOf, folders
-from pipelines.pages import Person, Stamp, Team, index_page, people, team_views, words
+from pipelines.pages import Person, Stamp, Team, index_page, people_by_team, team_views, words
 from pipelines.pages.people import CHANGES
 from pipelines.pages.persons import ToldBeside, told_beside
 from pipelines.withheld import MANIFEST, PAGE_NAME, Withheld, held_back, marked, notes_of
@@ -216,9 +216,9 @@ def _lists(
     views = team_views(teams)
     names = {team.team_id: team.name for team in views}
     listed = ranked[ranked["listed"].astype(bool)]
-    by_team, none = dict(tuple(listed.groupby("team_id", sort=False))), listed.iloc[:0]
     who = identities[identities["person_id"].isin(listed["person_id"])]
-    return {team: people(by_team.get(team.team_id, none), who, names, stamp) for team in views}
+    found = people_by_team(listed, who, names, stamp)
+    return {team: found.get(team.team_id, ()) for team in views}
 
 
 def _files(

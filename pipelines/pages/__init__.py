@@ -3,7 +3,7 @@
 from pipelines.pages.courses import Course, courses
 from pipelines.pages.lists import Board, csv_text, held_page, index_page, list_page
 from pipelines.pages.others import Other, others
-from pipelines.pages.people import Person, people
+from pipelines.pages.people import Person, people, people_by_team
 from pipelines.pages.persons import ToldBeside, page_path, person_page, person_pages, told_beside
 from pipelines.pages.render import part, render, with_notes, without_forms
 from pipelines.pages.reports import Section, quality_page, report_page
@@ -29,6 +29,7 @@ __all__ = [
     "page_path",
     "part",
     "people",
+    "people_by_team",
     "person_page",
     "person_pages",
     "quality_page",

@@ -1,6 +1,7 @@
 """Listed people as a team reads them: every cell of the page and the spreadsheet, already in words."""
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -97,13 +98,23 @@ class Person:
 def people(
     ranked: pd.DataFrame, identities: pd.DataFrame, names: Mapping[str, str], stamp: Stamp
 ) -> tuple[Person, ...]:
-    """The listed rows of one team, in order of rank. `names` gives the name of each team by its id.
+    """The listed rows of one team, in order of rank, as `people_by_team` has them."""
+    return tuple(person for found in people_by_team(ranked, identities, names, stamp).values() for person in found)
+
+
+def people_by_team(
+    ranked: pd.DataFrame, identities: pd.DataFrame, names: Mapping[str, str], stamp: Stamp
+) -> dict[str, tuple[Person, ...]]:
+    """The listed rows of each team that has any, by its id, in order of rank. `names` gives each team's name by its id.
 
     Someone without an identity keeps the place, shown by the 16 hex digits of the pseudonym, so that a gap in the
     identities never hides a person.
     """
+    found: dict[str, list[Person]] = defaultdict(list)
     listed = ranked[ranked["listed"].astype(bool)].sort_values("rank", kind="stable")
-    return tuple(_person(row, names, stamp) for row in identified(listed, identities))
+    for row in identified(listed, identities):
+        found[row["team_id"]].append(_person(row, names, stamp))
+    return {team: tuple(persons) for team, persons in found.items()}
 
 
 def identified(rows: pd.DataFrame, identities: pd.DataFrame) -> list[dict[Any, Any]]:
