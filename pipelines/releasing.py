@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from features.errors import MinusNineError, StorageError, place_of
-from models.boosting import read
+from models import boosting
 from models.bundle import load
 from pipelines import commissioning, folders, listing, runs
 from pipelines.daily import WORDS, Scored, local_day
@@ -56,7 +56,7 @@ def _open_champion(service: Service) -> None:
     from pipelines import tracking
 
     for booster in load(tracking.champion(service.workspace).bundle).boosters:
-        read(booster)
+        boosting.read(booster)
 
 
 def publish(
