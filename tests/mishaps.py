@@ -9,6 +9,7 @@ import signal
 import time
 from datetime import datetime
 from functools import cache, partial
+from itertools import count
 from multiprocessing import forkserver, get_context
 from pathlib import Path
 from typing import Any
@@ -83,14 +84,14 @@ def _lay_trap(place: str, when: str, call: int) -> None:
     *within, name = path.split(".")
     for part in within:
         owner = getattr(owner, part)
-    real, calls = getattr(owner, name), []
+    real, calls = getattr(owner, name), count(1)
 
     def trapped(*args: Any, **kwargs: Any) -> Any:
-        calls.append(name)
-        if when == "before" and len(calls) == call:
+        mine = next(calls) == call  # by its own number, since several threads may call it
+        if when == "before" and mine:
             _kill()
         answer = real(*args, **kwargs)
-        if when == "after" and len(calls) == call:
+        if when == "after" and mine:
             _kill()
         return answer
 
