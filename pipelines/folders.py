@@ -62,7 +62,7 @@ def _worth_while(listed: int, workers: int) -> bool:
 
 @lru_cache(maxsize=1)
 def _processes(workers: int) -> ProcessPoolExecutor:
-    return started(workers, (__name__, *MODULES.values()))
+    return started(workers, (__name__, *MODULES))
 
 
 def files_of(wanted: FolderOf) -> dict[str, bytes]:

@@ -11,8 +11,9 @@ from pipelines.pages import Person, Stamp, Team
 Form = Callable[[Team, Sequence[Person], Stamp], bytes]
 FILES = {"xlsx": "list.xlsx", "pdf": "list.pdf", "fhir": "list.fhir.json"}
 """The file of each form in a team's folder."""
-MODULES = {"xlsx": "pipelines.forms.workbook", "pdf": "pipelines.forms.document", "fhir": "pipelines.forms.bundle"}
-"""Where each is made, by a function of the module's name."""
+MAKERS = {"xlsx": ("workbook", "workbook"), "pdf": ("document", "document"), "fhir": ("fhir", "bundle")}
+"""The module here, and its function, that make each."""
+MODULES = tuple(f"{__name__}.{module}" for module, _ in MAKERS.values())
 
 
 def forms(wanted: Sequence[str]) -> dict[str, Form]:
@@ -21,5 +22,6 @@ def forms(wanted: Sequence[str]) -> dict[str, Form]:
 
 
 def _form(name: str) -> Form:
-    made: Form = getattr(import_module(MODULES[name]), MODULES[name].rpartition(".")[2])
+    module, maker = MAKERS[name]
+    made: Form = getattr(import_module(f"{__name__}.{module}"), maker)
     return made

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine
 
 from features.errors import StorageError
 from pipelines.forms import FILES, forms
-from pipelines.forms.bundle import NHS_NUMBER
+from pipelines.forms.fhir import NHS_NUMBER
 from pipelines.listing_table import ListingTable
 from pipelines.pages import Person, Stamp, Team
 from pipelines.publish import LATEST, MANIFEST, Published, hold, publish
