@@ -111,6 +111,14 @@ def test_old_records_fade_and_none_is_unknown(history):
     assert gone[["evidence_call", "evidence_pulse"]].isna().all()
 
 
+def test_thousands_of_records_of_a_day_by_mistake_leave_a_risk(history):
+    """Likelihoods of so many lie far below the smallest number there is, and calls and pulses contradict each other."""
+    calls = contacts(*["2026-01-03 10:00 | telephone"] * 3000)
+    slow = pulses(*USUAL, *[("2026-01-03 09:00", 40)] * 3000)
+    for found in (made(history(contacts=calls, observations=slow)), made(history(contacts=calls))):
+        assert np.isfinite(found.drop("as_of").astype(float)).all()
+
+
 def test_what_was_not_yet_on_record_is_not_believed(history):
     call = "person_id | occurred_at | medium | known_from | known_to\n"
     call += "1 | 2025-12-28 10:00 | telephone | 2025-12-28 11:00 | -\n1 | 2026-01-03 10:00 | telephone | {}"
