@@ -32,7 +32,7 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seeds: Annotated[tuple[int, ...], Field(min_length=1, max_length=5)] = (1, 2, 3)
-    negative_share: Share = 0.05
+    negative_share: Share = 0.1
     sample_above_rows: Count = 300_000
     sampling_key: str = "negatives"
     leaves: Annotated[int, Field(ge=2, le=255)] = 15
