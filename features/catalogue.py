@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from features.errors import ConfigError, nearest
 from features.frames import connect
 from features.history import empty_history
+from features.plain_yaml import load_yaml
 from features.schema import ENDS, TABLES
 from features.states import EVIDENCE, LOG_ODDS, Learned, States
 from features.table import Contract, FeatureInfo, make_contract
@@ -210,7 +211,7 @@ class Catalogue(_Data):
 def load_catalogue(text: str, where: str) -> Catalogue:
     """Read a catalogue (the same text once), refusing with `where` and the place whatever it cannot mean."""
     try:
-        catalogue = Catalogue.model_validate(yaml.safe_load(text))
+        catalogue = Catalogue.model_validate(load_yaml(text))
     except yaml.YAMLError as error:
         message = f"{where} must be YAML; {str(error).splitlines()[0]}."
         raise ConfigError(message) from error

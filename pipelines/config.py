@@ -23,6 +23,7 @@ from pydantic import (
 from features.cohort import CaseloadRules
 from features.errors import ConfigError, nearest
 from features.labels import OutcomeRules
+from features.plain_yaml import load_yaml
 from features.sources.task import FrameSpec
 from models.ranking import Capacities
 from models.roll_out import RollOutConfig
@@ -337,7 +338,7 @@ def load_config(path: Path, workspace: Path | None = None) -> ServiceConfig:
         message = f"--config must name a file; {path} is not one. The examples are in configs/."
         raise ConfigError(message)
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = load_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         message = f"{path} must be YAML in UTF-8; {str(error).splitlines()[0]}."
         raise ConfigError(message) from error

@@ -8,8 +8,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pandas as pd
-import yaml
 
+from features.plain_yaml import load_yaml
 from features.states import EVIDENCE, LOG_ODDS, learned_in
 from features.windows import HORIZON_DAYS
 from models.bundle import Bundle
@@ -212,6 +212,6 @@ def model_card(told: dict[str, str]) -> str:
 def tripod(told: dict[str, str]) -> pd.DataFrame:
     """The items of TRIPOD+AI (Collins et al., BMJ 2024;385:e078378, shortened): item, asks, answer. Where a run cannot
     know, the answer says who has to."""
-    items = yaml.safe_load((TEMPLATES / "tripod.yaml").read_text("utf-8"))
+    items = load_yaml((TEMPLATES / "tripod.yaml").read_text("utf-8"))
     rows = [(one["item"], one["asks"], one["answer"].format_map(told)) for one in items]
     return pd.DataFrame(rows, columns=["item", "asks", "answer"])

@@ -1,5 +1,6 @@
 """Who the pseudonyms are: kept apart from the history, joined on only when a list is written for its team."""
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,10 @@ insert into people values (?, ?, ?, ?, ?, ?) on conflict (person_id) do update s
     family_name = coalesce(excluded.family_name, family_name), given_name = coalesce(excluded.given_name, given_name),
     birth_date = coalesce(excluded.birth_date, birth_date)
 """
+ALL_LINKS = """
+select json_array(json_group_array(alias), json_group_array(person_id)) from (select * from links order by alias)
+"""
+"""As one row: between any two, other threads that are at work would get their turn."""
 
 
 class Identities:
@@ -56,13 +61,9 @@ class Identities:
     def links(self) -> pa.Table:
         """alias (local identity as a source writes it), person_id."""
         with self._open() as connection:
-            rows = connection.execute("select alias, person_id from links order by alias").fetchall()
-        return pa.table(
-            {
-                "alias": pa.array([r[0] for r in rows], pa.string()),
-                "person_id": pa.array([r[1] for r in rows], pa.int64()),
-            }
-        )
+            (found,) = connection.execute(ALL_LINKS).fetchone()
+        alias, person = json.loads(found)
+        return pa.table({"alias": pa.array(alias, pa.string()), "person_id": pa.array(person, pa.int64())})
 
     def people(self) -> pd.DataFrame:
         """A frame of `COLUMNS`, one row per person."""

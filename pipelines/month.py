@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import yaml
 
+from features.plain_yaml import load_yaml
 from pipelines import disturbing, steps
 from pipelines.config import ServiceConfig, load_config
 from pipelines.disturbing import Arrival, Fault
@@ -145,7 +146,7 @@ def configured(plan: Plan) -> ServiceConfig:
 
 def by_hand(deployments: Path, path: Path) -> Path:
     """The deployments without their schedules, which go by the real clock, as a file."""
-    raw = yaml.safe_load(deployments.read_text(encoding="utf-8"))
+    raw = load_yaml(deployments.read_text(encoding="utf-8"))
     told = [{key: one[key] for key in one if key != "schedules"} for one in raw["deployments"]]
     path.write_text(yaml.safe_dump({**raw, "deployments": told}, sort_keys=False), encoding="utf-8")
     return path

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from features.errors import ConfigError, nearest
+from features.plain_yaml import SafeLoader
 from features.schema import TABLES, Column, Table
 
 IDENTITY_COLUMNS = ("nhs_number", "local_id", "family_name", "given_name", "birth_date")
@@ -253,7 +254,7 @@ class Mapping(Part):
                 yield table, number, spec
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(SafeLoader):  # type: ignore[misc]
     """YAML in which `on`, `no` and the like are words, and a key given twice is an error, not the loss of the first."""
 
 
@@ -263,7 +264,8 @@ def _unique_keys(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
         if key in keys[:position]:
             message = f"'{key}' is given twice"
             raise yaml.constructor.ConstructorError(None, None, message, node.value[position][0].start_mark)
-    return loader.construct_mapping(node, deep=True)
+    found: dict[Any, Any] = loader.construct_mapping(node, deep=True)
+    return found
 
 
 _Loader.yaml_implicit_resolvers = {

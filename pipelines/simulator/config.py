@@ -9,6 +9,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from features.errors import ConfigError
+from features.plain_yaml import load_yaml
 from pipelines.simulator.parameters import (
     ContactTerms,
     CourseTerms,
@@ -109,7 +110,7 @@ def _read(path: Path) -> dict[str, Any]:
         )
         raise ConfigError(message)
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = load_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         message = f"{path} must be YAML in UTF-8; {str(error).splitlines()[0]}."
         raise ConfigError(message) from None
