@@ -1,9 +1,9 @@
 """Delta Lake tables on a local disk: the only module that imports deltalake."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
-from operator import and_
+from operator import and_, or_
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -18,6 +18,9 @@ RETENTION_HOURS = 24 * 7
 """Files that no version names any more are kept so long, for whoever still reads an older version."""
 ROWS_IN_GROUP = 128 * 1024
 COMMITS_BETWEEN_CHECKPOINTS = 20
+ROWS_AT_ONCE = 500_000
+"""Partitions with no more rows together are written anew in one commit."""
+Values = tuple[Any, ...]
 
 
 def newest_commit(path: Path) -> str:
@@ -99,31 +102,39 @@ class Table:
     def rewrite(
         self,
         partitions: Sequence[str],
-        crowded: Sequence[tuple[int, ...]],
+        crowded: Sequence[Values],
         names: Sequence[str],
         ordered: Callable[[pa.Table], pa.Table],
         asked: Sequence[str],
     ) -> None:
-        """Each of some partitions, by its values, as one file: the next is read and `ordered` while one is written."""
+        """Each of some partitions, by its values, as one file; several in a commit, but for large ones. The next are
+        read and `ordered` while some are written."""
         dataset = opened(Path(self.path))
 
-        def read(values: tuple[int, ...]) -> pa.Table:
-            inside = reduce(and_, (pc.field(name) == value for name, value in zip(partitions, values, strict=True)))
+        def read(some: Sequence[Values]) -> pa.Table:
+            inside = reduce(or_, (reduce(and_, map(_equals, partitions, values)) for values in some))
             return ordered(dataset.to_table(columns=list(names), filter=inside))
 
+        groups = list(_together(crowded, {values: rows for values, (_, rows) in self._sizes(partitions).items()}))
         with ThreadPoolExecutor(1) as apart:
-            coming = (apart.submit(read, values) for values in crowded)
+            coming = (apart.submit(read, some) for some in groups)
             ahead = next(coming)
-            for values in crowded:
+            for some in groups:
                 rows, ahead = ahead.result(), next(coming, ahead)
-                place = " and ".join(f"{name} = {value}" for name, value in zip(partitions, values, strict=True))
-                self.write(rows, partitions, asked, place)
+                places = (" and ".join(map("{} = {}".format, partitions, values)) for values in some)
+                self.write(rows, partitions, asked, " or ".join(f"({place})" for place in places))
 
-    def file_counts(self, partitions: Sequence[str] = ()) -> dict[tuple[Any, ...], int]:
+    def file_counts(self, partitions: Sequence[str] = ()) -> dict[Values, int]:
         """How many files each partition has, by its values; a table without partitions is one, ()."""
+        return {values: files for values, (files, _) in self._sizes(partitions).items()}
+
+    def _sizes(self, partitions: Sequence[str]) -> dict[Values, tuple[int, int]]:
+        """Files and rows of each partition."""
         files = pa.table(self._now().get_add_actions(flatten=True))
-        counts = files.group_by([f"partition.{name}" for name in partitions]).aggregate([([], "count_all")])
-        return {tuple(row.values())[:-1]: row["count_all"] for row in counts.to_pylist()}
+        by_values = files.group_by([f"partition.{name}" for name in partitions])
+        sizes = by_values.aggregate([([], "count_all"), ("num_records", "sum")])
+        rows = (tuple(row.values()) for row in sizes.to_pylist())
+        return {tuple(values): (files, records) for *values, files, records in rows}
 
     def compact(self) -> None:
         """Join small files, in the order of their rows."""
@@ -158,6 +169,22 @@ class Tables(dict[str, Table]):
 
     def __missing__(self, name: str) -> Table:
         return self.setdefault(name, Table(self.folder / name))
+
+
+def _together(partitions: Iterable[Values], rows: Mapping[Values, int]) -> Iterator[list[Values]]:
+    """Partitions with as many rows as may be written at once; one alone may have more."""
+    some: list[Values] = []
+    for values in partitions:
+        if some and sum(rows[one] for one in (*some, values)) > ROWS_AT_ONCE:
+            yield some
+            some = []
+        some.append(values)
+    if some:
+        yield some
+
+
+def _equals(name: str, value: object) -> pc.Expression:
+    return pc.field(name) == value
 
 
 def _writer(columns: dict[str, ColumnProperties]) -> WriterProperties:

@@ -1,5 +1,6 @@
 """The history on disk: all tables at once or none, the same bytes only once, nothing that a killed run left."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -242,6 +243,24 @@ def test_a_compacted_partition_is_one_file_in_order_and_the_old_ones_go_in_time(
         store.ingest(batch(f"b{n}", contacts=[CONTACT | {"row_id": n, "person_id": 4}]), NOW)
     assert len(files(store, "contacts")) < 8
     assert [row for row in rows(store, "contacts") if row["row_id"] >= 10 or row["row_id"] < 4] == before
+
+
+@pytest.mark.parametrize("at_once", [1, 20, 500_000])
+def test_partitions_are_compacted_each_into_one_file_however_many_at_once(store, monkeypatch, at_once):
+    monkeypatch.setattr("pipelines.store.FILES_BEFORE_COMPACTION", 2)
+    monkeypatch.setattr("pipelines.store.FILES_OF_THE_PAST", 2)
+    monkeypatch.setattr("pipelines.delta.ROWS_AT_ONCE", at_once)
+    said = [far(quarter, row_id=10 * quarter + p, person_id=p) for p in range(1, 10) for quarter in range(3)]
+    for n in range(3):
+        store.ingest(batch(f"b{n}", contacts=[row | {"row_id": row["row_id"] + 100 * n} for row in said]), NOW)
+    named = DeltaTable(str(store.folder / "contacts")).file_uris()
+    assert len(named) == len({path.rsplit("/", 1)[0] for path in named}) == 4 * 3
+    assert [pq.read_metadata(path).num_rows for path in named] == [
+        3 * sum(p % 4 == int(re.search(r"bucket=(\d)", path)[1]) for p in range(1, 10)) for path in named
+    ]
+    found = [(r["person_id"], r["occurred_at"], r["row_id"]) for r in rows(store, "contacts")]
+    assert len(found) == 3 * len(said)
+    assert found == sorted(found)
 
 
 def test_a_killed_compaction_leaves_what_was_visible(store, monkeypatch):
