@@ -56,7 +56,7 @@ def told(ranked: pd.DataFrame, found: Beside, lists: ListsConfig, as_of: datetim
     """
     ask = _Ask(lists, as_of, ZoneInfo(zone))
     listed = ranked[ranked["listed"].astype(bool)]
-    happened = _by_person(found.happened)
+    happened = _by_person(found.happened, listed)
     rows = [_row(str(team), happened.get(person, []), ask) for team, person in _pairs(listed)]
     frame = pd.DataFrame(rows, columns=[*TEXTS, *TIMES, *NUMBERS], index=listed.index)
     frame[TIMES] = frame[TIMES].apply(lambda moments: pd.to_datetime(moments, utc=True))
@@ -74,9 +74,10 @@ def _pairs(rows: pd.DataFrame) -> Iterable[tuple[Any, Any]]:
     return zip(rows["team_id"], rows["person_id"], strict=True)
 
 
-def _by_person(happened: pd.DataFrame) -> dict[int, list[Row]]:
+def _by_person(happened: pd.DataFrame, people: pd.DataFrame) -> dict[int, list[Row]]:
     found: dict[int, list[Row]] = defaultdict(list)
-    told = happened[happened["kind"].isin([CONTACT, STAY, ATTENDANCE, REFERRAL])]
+    theirs = happened["person_id"].isin(people["person_id"])
+    told = happened[theirs & happened["kind"].isin([CONTACT, STAY, ATTENDANCE, REFERRAL])]
     for row in rows_of(told):
         found[row["person_id"]].append(row)
     return found
@@ -173,7 +174,7 @@ def leaving(ranked: pd.DataFrame, gone: pd.DataFrame, found: Beside, lists: List
     rows = gone.merge(now, on=["team_id", "person_id"], how="left").merge(found.deaths, on="person_id", how="left")
     reasons = {(row.team_id, row.person_id): str(row.reason) for row in found.left.itertuples()}
     others = set(found.left["person_id"].tolist())
-    happened = _by_person(found.happened)
+    happened = _by_person(found.happened, gone)
     told = [
         _why(row, reasons.get((row["team_id"], row["person_id"])), happened.get(row["person_id"], []), others, lists)
         for row in rows.to_dict("records")
