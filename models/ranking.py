@@ -92,7 +92,7 @@ def rank(
     ContractError where the cut is not one, or someone on a caseload has no score.
     """
     rows = _scored(scores, memberships)
-    rows["tie"] = tie_order(rows, key) if as_published is None else _told(rows, as_published)["rank"]
+    rows["tie"] = _ties(rows, key) if as_published is None else _told(rows, as_published)["rank"]
     rows = rows.sort_values(["team_id", "score", "tie"], ascending=[True, False, True], ignore_index=True)
     team = rows.groupby("team_id", sort=False)
     rows["rank"] = team.cumcount() + 1
@@ -106,6 +106,12 @@ def rank(
     columns = COLUMNS if roll_out is None else [*COLUMNS, *rolling.COLUMNS]
     answer = _compared(rows, previous, model_version)[columns]
     return answer if model_version is None else answer.assign(model_version=model_version)
+
+
+def _ties(rows: pd.DataFrame, key: bytes) -> pd.Series:
+    """`tie_order` of those who have an equal on their list; 0 of the others, whose place it does not decide."""
+    equals = rows.duplicated(["team_id", "score"], keep=False)
+    return pd.Series(tie_order(rows[equals], key), rows.index[equals]).reindex(rows.index, fill_value=np.uint64(0))
 
 
 def _scored(scores: pd.DataFrame, memberships: pd.DataFrame) -> pd.DataFrame:
