@@ -37,10 +37,8 @@ def against_truth(
     at = np.array(line)
     sums = resampling.sums(np.column_stack([given, truth, newton_parts(at, score, truth)]), people)
     by_chance = np.random.default_rng([resampling.seed, 1]).poisson(admissions, len(sums)) / admissions
-    ratios, slopes = (
-        divided(sums[:, 0], sums[:, 1]) * by_chance,
-        np.array([(at - newton_step(one[2:], at[1]))[1] for one in sums]),
-    )
+    ratios = divided(sums[:, 0], sums[:, 1]) * by_chance
+    slopes = np.array([(at - newton_step(one[2:], at[1]))[1] for one in sums])
     found = {
         "expected_over_true": (given.sum() / truth.sum(), percentile_interval(ratios)),
         "slope_on_true": (line[1], percentile_interval(slopes)),

@@ -115,7 +115,7 @@ class Table:
             inside = reduce(or_, (reduce(and_, map(_equals, partitions, values)) for values in some))
             return ordered(dataset.to_table(columns=list(names), filter=inside))
 
-        groups = list(_together(crowded, {values: rows for values, (_, rows) in self._sizes(partitions).items()}))
+        groups = list(_in_groups(crowded, {values: rows for values, (_, rows) in self._sizes(partitions).items()}))
         with ThreadPoolExecutor(1) as apart:
             coming = (apart.submit(read, some) for some in groups)
             ahead = next(coming)
@@ -171,7 +171,7 @@ class Tables(dict[str, Table]):
         return self.setdefault(name, Table(self.folder / name))
 
 
-def _together(partitions: Iterable[Values], rows: Mapping[Values, int]) -> Iterator[list[Values]]:
+def _in_groups(partitions: Iterable[Values], rows: Mapping[Values, int]) -> Iterator[list[Values]]:
     """Partitions with as many rows as may be written at once; one alone may have more."""
     some: list[Values] = []
     for values in partitions:
