@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from features.batch import ACCOUNT_COLUMNS, Batch
-from features.errors import BlockedError
+from features.errors import BlockedError, ConfigError
 from pipelines import accounts, alerts, cli, ingesting, runs, steps
 from pipelines.accounts import Account
 from pipelines.console import write_json
@@ -59,11 +59,6 @@ def morning(copied, monkeypatch):
     return copied, as_of, str(ranked["team_id"].value_counts().index[0])
 
 
-def with_level(config, **levels):
-    rules = {name: getattr(config.gates, name).model_copy(update={"level": level}) for name, level in levels.items()}
-    return config.model_copy(update={"gates": config.gates.model_copy(update=rules)})
-
-
 def told_by(monkeypatch, capsys, *words):
     monkeypatch.setattr("sys.argv", ["minusnine", *map(str, words)])
     try:
@@ -97,8 +92,13 @@ def test_a_morning_that_is_blocked_then_let_through_with_a_team_held_back(mornin
     assert told_by(monkeypatch, capsys, "gates", *words)[0] == BlockedError.exit_code
 
     monkeypatch.setattr(report, "team_outcomes", silent(team, as_of - timedelta(days=5)))
-    published = steps.daily(with_level(config, rows="warn"), as_of, as_of, quiet)
-    assert published.notes == (f"{report.UNUSUAL} {why}",)
+    code, _, complaint = told_by(monkeypatch, capsys, "daily", "--warn-only", "row", *words)
+    assert code == ConfigError.exit_code
+    assert "--warn-only must name a gate; 'row' is none: did you mean 'rows'?" in complaint
+    assert not (lists / day).exists()
+    code, published, complaint = told_by(monkeypatch, capsys, "daily", "--warn-only", "rows", *words)
+    assert (code, "rows (warn): 1 failed" in published) == (0, True)
+    assert f"{report.UNUSUAL} {why}" in " ".join(complaint.split())
     pages = {path.parent.name: path.read_text() for path in (lists / day).glob("*/list.html")}
     assert len(pages) > 5
     assert all(why in page for name, page in pages.items() if name != team)
@@ -113,7 +113,7 @@ def test_a_morning_that_is_blocked_then_let_through_with_a_team_held_back(mornin
     shown = service.exposures.listed()
     shown = shown[shown["as_of"] == pd.Timestamp(as_of)]
     assert team not in set(shown["team_id"])
-    assert len(shown) == published.published.listed > 0
+    assert f"lists with {len(shown)} people published" in published
     record = json.loads((lists / day / "run.json").read_text())
     assert list(record["withheld"]) == [team]
     assert {one["gate"] for one in record["gates"]} >= {"team feed", "risk", "overlap", "rows", "contract"}
