@@ -18,8 +18,9 @@ RETENTION_HOURS = 24 * 7
 """Files that no version names any more are kept so long, for whoever still reads an older version."""
 ROWS_IN_GROUP = 128 * 1024
 COMMITS_BETWEEN_CHECKPOINTS = 20
-ROWS_AT_ONCE = 500_000
-"""Partitions with no more rows together are written anew in one commit."""
+PARTITIONS_AT_ONCE, ROWS_AT_ONCE = 32, 500_000
+"""So many partitions, with no more rows together, are written anew in one commit: more of them would take longer, since
+each file is looked for among all, and the rows are in memory."""
 Values = tuple[Any, ...]
 
 
@@ -172,10 +173,11 @@ class Tables(dict[str, Table]):
 
 
 def _in_groups(partitions: Iterable[Values], rows: Mapping[Values, int]) -> Iterator[list[Values]]:
-    """Partitions with as many rows as may be written at once; one alone may have more."""
+    """As many partitions as may be written at once; one alone may have more rows."""
     some: list[Values] = []
     for values in partitions:
-        if some and sum(rows[one] for one in (*some, values)) > ROWS_AT_ONCE:
+        full = len(some) == PARTITIONS_AT_ONCE or sum(rows[one] for one in (*some, values)) > ROWS_AT_ONCE
+        if some and full:
             yield some
             some = []
         some.append(values)

@@ -245,11 +245,12 @@ def test_a_compacted_partition_is_one_file_in_order_and_the_old_ones_go_in_time(
     assert [row for row in rows(store, "contacts") if row["row_id"] >= 10 or row["row_id"] < 4] == before
 
 
-@pytest.mark.parametrize("at_once", [1, 20, 500_000])
-def test_partitions_are_compacted_each_into_one_file_however_many_at_once(store, monkeypatch, at_once):
+@pytest.mark.parametrize(("at_once", "with_rows"), [(32, 1), (32, 20), (5, 500_000), (32, 500_000)])
+def test_partitions_are_compacted_each_into_one_file_however_many_at_once(store, monkeypatch, at_once, with_rows):
     monkeypatch.setattr("pipelines.store.FILES_BEFORE_COMPACTION", 2)
     monkeypatch.setattr("pipelines.store.FILES_OF_THE_PAST", 2)
-    monkeypatch.setattr("pipelines.delta.ROWS_AT_ONCE", at_once)
+    monkeypatch.setattr("pipelines.delta.PARTITIONS_AT_ONCE", at_once)
+    monkeypatch.setattr("pipelines.delta.ROWS_AT_ONCE", with_rows)
     said = [far(quarter, row_id=10 * quarter + p, person_id=p) for p in range(1, 10) for quarter in range(3)]
     for n in range(3):
         store.ingest(batch(f"b{n}", contacts=[row | {"row_id": row["row_id"] + 100 * n} for row in said]), NOW)
