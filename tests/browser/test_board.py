@@ -25,6 +25,7 @@ from pipelines.service import Service
 from pipelines.status import Status
 
 PASSWORD = "a long enough password"
+NHS_NUMBER = re.compile(r"\bNHS 999 \d{3} \d{4}\b")
 BESIDE = "css=.answers"
 
 
@@ -151,7 +152,8 @@ def test_a_nurses_morning(tab: Any, served: Served, tmp_path: Path) -> None:
 
 
 def printed(tab: Any, tmp_path: Path, people: int) -> None:
-    """As it would come out of a printer: everybody, what was answered, and nothing to press."""
+    """As it would come out of a printer: everybody, those leaving the list too, what was answered, and nothing to
+    press."""
     tab.emulate_media(media="print")
     assert tab.locator("button:visible, summary:visible, select:visible").count() == 0
     assert tab.locator(".person:visible").count() == people
@@ -161,7 +163,10 @@ def printed(tab: Any, tmp_path: Path, people: int) -> None:
         tab.pdf(path=target, prefer_css_page_size=True)
         done = subprocess.run([reader, "-layout", target, "-"], capture_output=True, check=True)
         text = done.stdout.decode("utf-8")
-        assert len(re.findall(r"\bNHS 999 \d{3} \d{4}\b", text)) == people
+        shown = [NHS_NUMBER.findall(words) for words in tab.locator(".person").all_inner_texts()]
+        assert [len(numbers) for numbers in shown] == [1] * people
+        assert sorted(NHS_NUMBER.findall(text)) == sorted(NHS_NUMBER.findall(tab.inner_text("body")))
+        assert {number for (number,) in shown} <= set(NHS_NUMBER.findall(text))
         assert "Visited," in text
         assert "Already known" not in text
     tab.emulate_media(media="screen")
