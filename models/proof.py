@@ -23,22 +23,16 @@ NEARLY = 1e-9
 
 
 def against_truth(
-    risk: npt.ArrayLike, true: npt.ArrayLike, people: npt.ArrayLike, admissions: int, resampling: Resampling
+    risk: npt.ArrayLike, true: npt.ArrayLike, people: npt.ArrayLike, resampling: Resampling
 ) -> pd.DataFrame:
     """measure, value, low, high of the risks against the true probabilities of the same rows: expected_over_true (mean
-    risk over mean truth) and slope_on_true (of the truth on the logit of the risk; 1 is right).
-
-    admissions: how many the risks were calibrated on. That there happened to be so many, and no more or fewer, makes
-    all risks higher or lower together; the interval of expected_over_true allows for it.
-    """
+    risk over mean truth) and slope_on_true (of the truth on the logit of the risk; 1 is right)."""
     given, truth = np.asarray(risk, dtype=np.float64), np.asarray(true, dtype=np.float64)
     score = np.asarray(logit(np.clip(given, NEARLY, 1 - NEARLY)))
     line = fit_line(score, truth)
     at = np.array(line)
     sums = resampling.sums(np.column_stack([given, truth, newton_parts(at, score, truth)]), people)
-    by_chance = np.random.default_rng([resampling.seed, 1]).poisson(admissions, len(sums)) / admissions
-    ratios = divided(sums[:, 0], sums[:, 1]) * by_chance
-    slopes = np.array([(at - newton_step(one[2:], at[1]))[1] for one in sums])
+    ratios, slopes = divided(sums[:, 0], sums[:, 1]), np.array([(at - newton_step(one[2:], at[1]))[1] for one in sums])
     found = {
         "expected_over_true": (given.sum() / truth.sum(), percentile_interval(ratios)),
         "slope_on_true": (line[1], percentile_interval(slopes)),

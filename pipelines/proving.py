@@ -22,7 +22,7 @@ from models.evaluation import Evaluation
 from models.gate import Line
 from models.proof import against_truth, proof
 from models.resampling import Resampling
-from models.splits import CALIBRATE, TEST
+from models.splits import TEST
 from pipelines import tracking
 from pipelines.building import Dataset
 from pipelines.config import RunConfig
@@ -129,9 +129,7 @@ def held(bundle: Bundle, data: Dataset, true: pd.DataFrame, service: Service) ->
     judged = judge(bundle, data, service, beside)
     usable = (labels["state"] == "usable").to_numpy()
     risk = bundle.score(frame)["risk"]
-    calibrated_on = int(bundle.lineage["blocks"][CALIBRATE]["admissions"])
-    given = risk[usable], beside.loc[usable, ORACLE], frame.loc[usable, "person_id"]
-    truly = against_truth(*given, calibrated_on, Resampling())
+    truly = against_truth(risk[usable], beside.loc[usable, ORACLE], frame.loc[usable, "person_id"], Resampling())
     return judged, proof(judged, truly, CEILING, bound_of(true))
 
 

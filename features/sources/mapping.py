@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from features.errors import ConfigError, nearest
-from features.plain_yaml import SafeLoader
+from features.plain_yaml import SafeLoader, load_yaml
 from features.schema import TABLES, Column, Table
 
 IDENTITY_COLUMNS = ("nhs_number", "local_id", "family_name", "given_name", "birth_date")
@@ -280,7 +280,7 @@ def load_mapping(text: str, where: str) -> Mapping:
     """The mapping written in `text`; the same text is read once. ConfigError names the place within `where` that is
     not understood."""
     try:
-        found = yaml.load(text, Loader=_Loader)
+        found = load_yaml(text, _Loader)
     except yaml.YAMLError as error:
         message = f"{where} must be YAML: {' '.join(str(error).split())}"
         raise ConfigError(message) from None

@@ -167,6 +167,7 @@ def printed(tab: Any, tmp_path: Path, people: int) -> None:
         assert [len(numbers) for numbers in shown] == [1] * people
         assert sorted(NHS_NUMBER.findall(text)) == sorted(NHS_NUMBER.findall(tab.inner_text("body")))
         assert {number for (number,) in shown} <= set(NHS_NUMBER.findall(text))
+        assert len(NHS_NUMBER.findall(text)) == people + tab.locator("tr.other").count()
         assert "Visited," in text
         assert "Already known" not in text
     tab.emulate_media(media="screen")

@@ -99,6 +99,7 @@ def test_a_morning_that_is_blocked_then_let_through_with_a_team_held_back(mornin
     code, published, complaint = told_by(monkeypatch, capsys, "daily", "--warn-only", "rows", *words)
     assert (code, "rows (warn): 1 failed" in published) == (0, True)
     assert f"{report.UNUSUAL} {why}" in " ".join(complaint.split())
+    assert runs.standing(service.workspace, day).told["notes"] == [f"{report.UNUSUAL} {why}"]
     pages = {path.parent.name: path.read_text() for path in (lists / day).glob("*/list.html")}
     assert len(pages) > 5
     assert all(why in page for name, page in pages.items() if name != team)
@@ -113,6 +114,7 @@ def test_a_morning_that_is_blocked_then_let_through_with_a_team_held_back(mornin
     shown = service.exposures.listed()
     shown = shown[shown["as_of"] == pd.Timestamp(as_of)]
     assert team not in set(shown["team_id"])
+    assert len(shown) > 0
     assert f"lists with {len(shown)} people published" in published
     record = json.loads((lists / day / "run.json").read_text())
     assert list(record["withheld"]) == [team]

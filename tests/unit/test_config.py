@@ -67,7 +67,7 @@ def test_a_wrong_key_or_value_is_named_with_its_file_its_place_and_the_nearest_r
     assert clause in str(error.value)
 
 
-@pytest.mark.parametrize("text", ["", "just words", "a: [1", "- a list"])
+@pytest.mark.parametrize("text", ["", "just words", "a: [1", "- a list", "trust: 2026-13-45"])
 def test_what_is_no_configuration_is_refused_in_a_sentence(tmp_path, text):
     with pytest.raises(ConfigError, match=r"service\.yaml"):
         loaded(tmp_path, text)

@@ -73,22 +73,10 @@ def test_against_truth_recovers_how_risks_were_spoilt():
     people = np.repeat(np.arange(2000), 5)
     logits = np.repeat(draw.normal(-4, 1, 2000), 5)
     truth = expit(logits)
-    exact = against_truth(truth, truth, people, 100, Resampling(draws=50)).set_index("measure")["value"]
+    exact = against_truth(truth, truth, people, Resampling(draws=50)).set_index("measure")["value"]
     assert exact["expected_over_true"] == pytest.approx(1)
     assert exact["slope_on_true"] == pytest.approx(1)
-    spoilt = against_truth(expit(-1 + 2 * logits), truth, people, 100, Resampling(draws=50)).set_index("measure")
+    spoilt = against_truth(expit(-1 + 2 * logits), truth, people, Resampling(draws=50)).set_index("measure")
     assert spoilt.loc["slope_on_true", "value"] == pytest.approx(0.5, abs=1e-6)
     assert spoilt.loc["slope_on_true", "low"] <= 0.5 <= spoilt.loc["slope_on_true", "high"] + 1e-9
     assert spoilt.loc["expected_over_true", "value"] == pytest.approx(expit(-1 + 2 * logits).sum() / truth.sum())
-
-
-def test_expected_over_true_allows_for_how_many_admissions_there_happened_to_be_to_calibrate_on():
-    """Risks that are the truth: all that may move the ratio is the number they were calibrated on."""
-    truth, people, draws = np.full(500, 0.02), np.arange(500), 400
-    for admissions in (100, 10_000):
-        found = against_truth(truth, truth, people, admissions, Resampling(draws=draws)).set_index("measure")
-        spread = 1 / np.sqrt(admissions)
-        slack = 3 * spread * np.sqrt(0.025 * 0.975 / draws) / 0.0584  # of a quantile; 0.0584: the normal density there
-        low, high = found.loc["expected_over_true", ["low", "high"]]
-        assert low == pytest.approx(1 - 1.96 * spread, abs=slack)
-        assert high == pytest.approx(1 + 1.96 * spread, abs=slack)

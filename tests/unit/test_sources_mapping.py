@@ -58,6 +58,7 @@ def test_on_and_no_are_words() -> None:
     [
         ("", None, "x.yaml must be a mapping with 'name', 'about' and 'files'; it is empty"),
         ("name: small", "name: [", "x.yaml must be YAML"),
+        ("name: small", "name: 2026-13-45", "x.yaml must be YAML: month must be in 1..12"),
         ("name: small", "name: small\nname: again", "'name' is given twice"),
         ("about: A small mapping.", "", "about: Field required"),
         ("needs: [person]", "need: [person]", "'need' at files.events.need is not understood; did you mean 'needs'?"),
