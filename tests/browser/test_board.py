@@ -94,12 +94,18 @@ def tab(browser: Any, served: Served) -> Iterator[Any]:
     assert served.complaints == []
 
 
+def follow(tab: Any, control: Any) -> None:
+    """Clicks what leads to another page, and waits for that page: the one before must not be read in its place."""
+    with tab.expect_navigation():
+        control.click()
+
+
 def sign_in(tab: Any, served: Served, name: str = "nurse") -> Any:
     tab.goto(served.address)
     assert tab.url.endswith("/sign-in")
     tab.get_by_label("Name").fill(name)
     tab.get_by_label("Password").fill(PASSWORD)
-    tab.get_by_role("button", name="Sign in").click()
+    follow(tab, tab.get_by_role("button", name="Sign in"))
     assert tab.url.endswith("/list.html")
     return tab
 
@@ -133,16 +139,16 @@ def test_a_nurses_morning(tab: Any, served: Served, tmp_path: Path) -> None:
     assert len(listed) >= 4
     assert "SIMULATED PEOPLE" in tab.inner_text("header")
     assert f"0 of {len(listed)} people answered" in tab.inner_text(".today")
-    person(tab, 0).get_by_role("button", name="Visited", exact=True).click()
-    person(tab, 1).get_by_role("button", name="Escalated to urgent response").click()
+    follow(tab, person(tab, 0).get_by_role("button", name="Visited", exact=True))
+    follow(tab, person(tab, 1).get_by_role("button", name="Escalated to urgent response"))
     person(tab, 2).locator("summary", has_text="Snooze").click()
-    person(tab, 2).get_by_role("button", name="Snooze", exact=True).click()
+    follow(tab, person(tab, 2).get_by_role("button", name="Snooze", exact=True))
     assert f"3 of {len(listed)} people answered; 1 snoozed and folded" in tab.inner_text(".today")
     assert names(tab) == listed, "nobody is hidden"
     assert not tab.locator(".person").nth(2).locator(".why li").first.is_visible()
     person(tab, 2).locator("summary", has_text="Show in full").click()
     assert tab.locator(".person").nth(2).locator(".why").is_visible()
-    person(tab, 1).get_by_role("button", name="Undo").click()
+    follow(tab, person(tab, 1).get_by_role("button", name="Undo"))
     assert f"2 of {len(listed)} people answered" in tab.inner_text(".today")
     assert "Visited, " in person(tab, 0).inner_text()
     assert "A. Nurse" in person(tab, 0).inner_text()
@@ -183,7 +189,7 @@ def next_morning(tab: Any, served: Served, visited: str) -> None:
     assert f"0 of {len(listed)} people answered" in tab.inner_text(".today")
     if visited in listed:
         assert "Visited, " in person(tab, listed.index(visited)).inner_text()
-    tab.get_by_role("link", name=re.compile(r"\d\d-\w{3}-\d{4}")).first.click()
+    follow(tab, tab.get_by_role("link", name=re.compile(r"\d\d-\w{3}-\d{4}")).first)
     assert "This is an earlier list." in tab.inner_text(".notes")
     assert "Visited, " in person(tab, names(tab).index(visited)).inner_text()
 

@@ -215,7 +215,8 @@ def test_a_list_leads_to_each_persons_page_and_back(tab: Any, published: Path) -
     row = tab.locator("tr.person").nth(1)
     name = row.locator(".name").inner_text()
     row.locator(".name a").focus()
-    tab.keyboard.press("Enter")
+    with tab.expect_navigation():
+        tab.keyboard.press("Enter")
     assert tab.locator("h1").inner_text() == name
     assert tab.locator("h2").all_inner_texts() == [
         "Before you use this",
@@ -225,7 +226,8 @@ def test_a_list_leads_to_each_persons_page_and_back(tab: Any, published: Path) -
         "Readings against own usual",
         "Ninety days",
     ]
-    tab.get_by_role("link", name="Back to the list").click()
+    with tab.expect_navigation():
+        tab.get_by_role("link", name="Back to the list").click()
     assert tab.locator("tr.person").count() == LISTED
 
 
