@@ -53,8 +53,8 @@ def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
 def _plain(column: pd.Series) -> list[Any]:
     if not isinstance(column.dtype, pd.DatetimeTZDtype):
         return list(column.tolist())
-    local = column.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]").astype(object)
-    return [None if moment is None else moment.replace(tzinfo=UTC) for moment in local.tolist()]
+    moments = pd.DatetimeIndex(column.dt.tz_convert(UTC)).to_pydatetime()
+    return [None if moment is pd.NaT else moment for moment in moments]
 
 
 def micros(moments: pd.Series) -> npt.NDArray[np.int64]:

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from features.build import Part, build_part
 from features.catalogue import Catalogue
 from features.cohort import caseload, left_out
+from features.frames import rows_of
 from features.labels import deaths_known
 from models.bundle import Bundle
 from models.explanation import Sentence, pulls
@@ -150,7 +151,7 @@ def moved(pulled: pd.DataFrame, least: float = 0.1) -> dict[int, str]:
     """For each person what moved the score most since the morning before, in words: up to two families that raised it
     and one that lowered it, by `least` (logit) or more."""
     by_person: dict[int, list[Row]] = defaultdict(list)
-    for row in pulled.to_dict("records"):
+    for row in rows_of(pulled[["person_id", "title", "share", "share_before"]]):
         by_person[row["person_id"]].append(row)
     return {person: _moved(rows, least) for person, rows in by_person.items()}
 

@@ -44,6 +44,8 @@ app.add_typer(worlds, name="world")
 
 TRACEBACK_VARIABLE = "MINUSNINE_TRACEBACK"
 UNFORESEEN = 70
+SELDOM = (100_000, 20, 100)
+"""When Python looks for rings of what is no longer used: a command makes few, and to look for them took a second."""
 
 
 @app.callback()
@@ -61,6 +63,7 @@ def options(
 
 def main() -> None:
     """The `minusnine` command. Exits with the error's own code after one sentence, never a traceback."""
+    gc.set_threshold(*SELDOM)
     try:
         app()
     except MinusNineError as error:

@@ -274,15 +274,16 @@ def _unlisted(snap: Snapshot) -> dict[str, int | str]:
 
 
 def _stamp(service: Service, data_as_of: datetime, as_of: datetime, version: str, notes: tuple[str, ...]) -> Stamp:
-    ages = {name: hours for name, hours in feed_ages(service, as_of).items() if pd.notna(hours)}
+    ages = feed_ages(service, as_of)
+    oldest = max((hours for hours in ages.values() if pd.notna(hours)), default=None)
     return Stamp(
         as_of=as_of,
-        data_as_of=data_as_of if not ages else as_of - timedelta(hours=max(ages.values())),
+        data_as_of=data_as_of if oldest is None else as_of - timedelta(hours=oldest),
         model_version=version,
         trust=service.config.trust,
         simulated=service.config.simulated,
         zone=service.config.zone,
-        feed_ages=tuple(feed_ages(service, as_of).items()),
+        feed_ages=tuple(ages.items()),
         notes=notes,
         active_days=service.config.caseload.active_days,
         good_until=service.config.lists.good_until,

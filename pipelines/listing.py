@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -56,7 +56,7 @@ def told(ranked: pd.DataFrame, found: Beside, lists: ListsConfig, as_of: datetim
     """
     ask = _Ask(lists, as_of, ZoneInfo(zone))
     listed = ranked[ranked["listed"].astype(bool)]
-    happened = _by_person(found.happened, listed)
+    happened = _by_person(_of_use(found.happened, as_of), listed)
     rows = [_row(str(team), happened.get(person, []), ask) for team, person in _pairs(listed)]
     frame = pd.DataFrame(rows, columns=[*TEXTS, *TIMES, *NUMBERS], index=listed.index)
     frame[TIMES] = frame[TIMES].apply(lambda moments: pd.to_datetime(moments, utc=True))
@@ -74,11 +74,19 @@ def _pairs(rows: pd.DataFrame) -> Iterable[tuple[Any, Any]]:
     return zip(rows["team_id"], rows["person_id"], strict=True)
 
 
+def _of_use(happened: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
+    """What `_row` can tell of: stays and referrals; of contacts and attendances those of the days that are marked and
+    those ahead; and the last contact that was held with each person."""
+    lasting, contact = happened["kind"].isin([STAY, REFERRAL]), happened["kind"].eq(CONTACT)
+    lately = happened["happened_at"] >= as_of - timedelta(days=HORIZON_DAYS + 2)
+    held = happened.loc[contact & happened["what"].eq(HELD), "person_id"].drop_duplicates(keep="last")
+    marked = (contact | happened["kind"].eq(ATTENDANCE)) & lately
+    return happened[lasting | marked | happened.index.isin(held.index)]
+
+
 def _by_person(happened: pd.DataFrame, people: pd.DataFrame) -> dict[int, list[Row]]:
     found: dict[int, list[Row]] = defaultdict(list)
-    theirs = happened["person_id"].isin(people["person_id"])
-    told = happened[theirs & happened["kind"].isin([CONTACT, STAY, ATTENDANCE, REFERRAL])]
-    for row in rows_of(told):
+    for row in rows_of(happened[happened["person_id"].isin(people["person_id"])]):
         found[row["person_id"]].append(row)
     return found
 
@@ -174,7 +182,7 @@ def leaving(ranked: pd.DataFrame, gone: pd.DataFrame, found: Beside, lists: List
     rows = gone.merge(now, on=["team_id", "person_id"], how="left").merge(found.deaths, on="person_id", how="left")
     reasons = {(row.team_id, row.person_id): str(row.reason) for row in found.left.itertuples()}
     others = set(found.left["person_id"].tolist())
-    happened = _by_person(found.happened, gone)
+    happened = _by_person(found.happened[found.happened["kind"].isin([STAY, REFERRAL])], gone)
     told = [
         _why(row, reasons.get((row["team_id"], row["person_id"])), happened.get(row["person_id"], []), others, lists)
         for row in rows.to_dict("records")

@@ -204,7 +204,8 @@ def _unknown_means(listed: pd.DataFrame) -> pd.Series:
 
 def _listed_twice(listed: pd.DataFrame, identities: pd.DataFrame) -> pd.Series:
     """Rows whose NHS number, as the page would show it, is in the same team's list already."""
-    numbers = identities.drop_duplicates("person_id").set_index("person_id")["nhs_number"].dropna()
+    theirs = identities[identities["person_id"].isin(listed["person_id"])].drop_duplicates("person_id")
+    numbers = theirs.set_index("person_id")["nhs_number"].dropna()
     shown = {person: words.nhs_number(str(number).strip()) for person, number in numbers.items()}
     mine = listed.assign(shown=[shown.get(person, "") for person in listed["person_id"]])
     return mine["shown"].ne("") & mine.duplicated(["team_id", "shown"])

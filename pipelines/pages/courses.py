@@ -3,9 +3,9 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -58,8 +58,7 @@ DRAWN = {
 Row = Mapping[Any, Any]
 
 
-@dataclass(frozen=True)
-class Fact:
+class Fact(NamedTuple):
     """`ended` is when it ended, empty where it is a moment or not known to have ended."""
 
     kind: str
@@ -149,7 +148,7 @@ def _told(rows: Iterable[Row], stamp: Stamp) -> list[tuple[Row, Fact]]:
     for row in rows:
         alike[_fact(row, stamp)].append(row)
     return [
-        (found[0], fact if len(found) == 1 else replace(fact, what=f"{fact.what} ({len(found)})"))
+        (found[0], fact if len(found) == 1 else fact._replace(what=f"{fact.what} ({len(found)})"))
         for fact, found in alike.items()
     ]
 

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from features.frames import rows_of
 from features.windows import HORIZON_DAYS
 from models.ranking import in_words
 from models.settings import WITHIN
@@ -121,7 +123,7 @@ def identified(rows: pd.DataFrame, identities: pd.DataFrame) -> list[dict[Any, A
     """The rows, in their order, with nhs_number, name and born as a page shows them."""
     who = rows.astype({"person_id": "int64"})
     joined = who.merge(identities.astype({"person_id": "int64"}), on="person_id", how="left", validate="many_to_one")
-    return [row | _shown(row) for row in joined.to_dict("records")]
+    return [row | _shown(row) for row in rows_of(joined)]
 
 
 def _shown(row: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -153,7 +155,7 @@ def _person(row: Mapping[Any, Any], names: Mapping[str, str], stamp: Stamp) -> P
         also_with=tuple(names.get(team, team) for team in _text(row["also_with"]).split(", ") if team),
         last_seen_by=_text(row["last_seen_by"]) if seen else "",
         birth_date=None if pd.isna(row["birth_date"]) else pd.Timestamp(row["birth_date"]).date(),
-        last_seen_at=pd.Timestamp(row["last_seen"]).to_pydatetime() if seen else None,
+        last_seen_at=row["last_seen"] if seen else None,
         curve=tuple(float(row[column]) for column in WITHIN if pd.notna(row.get(column))),
         **_beside(row, names, stamp),
     )
@@ -186,7 +188,7 @@ def _ahead(at: Any, stamp: Stamp) -> str:
     """When the next contact is planned: today at 14:05, in 5 days (17-Jan-2026)."""
     if pd.isna(at):
         return ""
-    soon, local = words.days_after(at, stamp.as_of, stamp.zone), at.tz_convert(stamp.zone)
+    soon, local = words.days_after(at, stamp.as_of, stamp.zone), at.astimezone(ZoneInfo(stamp.zone))
     if soon not in ("today", "tomorrow"):
         return f"{soon} ({words.date(at, stamp.zone)})"
     return soon if (local.hour, local.minute) == (0, 0) else f"{soon} at {local:%H:%M}"
@@ -218,5 +220,4 @@ def _last_seen(value: Any, stamp: Stamp) -> tuple[str, str]:
     """When, and how long before as_of; both empty where this team has no contact to show."""
     if pd.isna(value):
         return "", ""
-    at: datetime = pd.Timestamp(value).to_pydatetime()
-    return words.event_moment(at, stamp.zone), words.days_before(at, stamp.as_of, stamp.zone)
+    return words.event_moment(value, stamp.zone), words.days_before(value, stamp.as_of, stamp.zone)

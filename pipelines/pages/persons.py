@@ -4,7 +4,10 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pipelines.pages import words
@@ -20,6 +23,7 @@ from pipelines.pages.teams import Team
 FOLDER = "people"
 OPEN_FACTS = 20
 """Contacts shown at once; the earlier ones of the 90 days can be opened."""
+Places = Mapping[int, npt.NDArray[np.int64]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +38,8 @@ class ToldBeside:
 
     def of(self, team: Team, listed: Iterable[Person]) -> "ToldBeside":
         """The same of one team's list alone."""
-        people = [one.person_id for one in listed]
-        happened, pulled = (
-            None if rows is None else rows[rows["person_id"].isin(people)] for rows in (self.happened, self.pulled)
-        )
         mine = {team.team_id: self.others.get(team.team_id, ())}
-        return ToldBeside(self.stamp, mine, happened, pulled)
+        return ToldBeside(self.stamp, mine, *(self._rows(one.person_id for one in listed) or ()))
 
     @cached_property
     def people(self) -> frozenset[int]:
@@ -48,11 +48,26 @@ class ToldBeside:
 
     def courses(self, people: Iterable[int]) -> dict[int, Course]:
         """Of those of some people who have a page, by person_id."""
+        rows = self._rows(self.people.intersection(people))
+        return courses(*rows, self.stamp) if rows else {}
+
+    def _rows(self, people: Iterable[int]) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+        """`happened` and `pulled` of some people, in their order."""
         if self.happened is None or self.pulled is None:
-            return {}
-        mine = self.people.intersection(people)
-        happened, pulled = (rows[rows["person_id"].isin(mine)] for rows in (self.happened, self.pulled))
-        return courses(happened, pulled, self.stamp)
+            return None
+        mine, (happened, pulled) = set(people), self._places
+        return self.happened.take(_places_of(mine, happened)), self.pulled.take(_places_of(mine, pulled))
+
+    @cached_property
+    def _places(self) -> tuple[Any, ...]:
+        """Of each person's rows: to look for every team's people anew would go through all rows for each."""
+        told = (self.happened, self.pulled)
+        return tuple(frame.groupby("person_id").indices for frame in told if frame is not None)
+
+
+def _places_of(people: set[int], places: Places) -> npt.NDArray[np.int64]:
+    found = [places[person] for person in people if person in places]
+    return np.sort(np.concatenate([np.empty(0, np.int64), *found]))
 
 
 def told_beside(
