@@ -317,14 +317,14 @@ def _write(files: Mapping[str, bytes], folder: Path, day: str) -> Path:
     versions = folder / VERSIONS
     versions.mkdir(mode=0o700, exist_ok=True)
     version = Path(tempfile.mkdtemp(prefix=f"{day}.", dir=versions))
+    for inside in sorted({folder for path in files for folder in Path(path).parents}):
+        (version / inside).mkdir(mode=0o700, exist_ok=True)
     with ThreadPoolExecutor(WRITERS) as over:
         list(over.map(lambda path: _write_file(version / path, files[path]), files))
     return version
 
 
 def _write_file(target: Path, content: bytes) -> None:
-    for folder in (target.parent.parent, target.parent):
-        folder.mkdir(mode=0o700, exist_ok=True)
     with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
         file.flush()
