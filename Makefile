@@ -7,6 +7,7 @@ READY := $(VENV)/.ready
 # Bytecode is wanted: without it every process compiles every import anew (seconds a command).
 export PYTHONDONTWRITEBYTECODE :=
 export DO_NOT_TRACK := 1
+SHARED := -n 2 --dist loadfile
 
 .PHONY: setup demo serve test quick lint docs lock picture clean
 
@@ -28,12 +29,13 @@ demo: setup
 serve: setup
 	$(BIN)/minusnine serve
 
-# Every test; those that need a browser or the real data skip with a reason where there is none.
+# Every test, files shared out over two processes; those that need a browser or the real data skip with a reason where
+# there is none.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SHARED)
 
 quick: setup
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(SHARED) -m "not slow"
 
 lint: setup
 	$(BIN)/ruff check .
