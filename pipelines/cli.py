@@ -3,7 +3,6 @@
 import gc
 import getpass
 import os
-import sys
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -45,11 +44,6 @@ app.add_typer(worlds, name="world")
 
 TRACEBACK_VARIABLE = "MINUSNINE_TRACEBACK"
 UNFORESEEN = 70
-SELDOM = (100_000, 20, 100)
-"""When Python looks for rings of what is no longer used: a command makes few, and to look for them took a second."""
-TURN = 0.0005
-"""Seconds for which one thread may keep Python from another; by default ten times as long, and a thread that goes on
-importing kept one that ingests waiting at every turn."""
 
 
 @app.callback()
@@ -67,8 +61,6 @@ def options(
 
 def main() -> None:
     """The `minusnine` command. Exits with the error's own code after one sentence, never a traceback."""
-    gc.set_threshold(*SELDOM)
-    sys.setswitchinterval(TURN)
     try:
         app()
     except MinusNineError as error:

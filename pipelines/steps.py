@@ -1,6 +1,7 @@
 """The use cases. The command line and the Prefect flows call these and nothing else; none of them needs a server."""
 
 import gc
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -212,12 +213,26 @@ def daily(
     A day that has been published is left as it is, and given back, unless it is to be replaced.
     """
     refuse_future(as_of, now)
-    with one_run(config), or_marked_stale(config, as_of, now):
+    with one_run(config), or_marked_stale(config, as_of, now), _in_haste():
         service = Service(config)
         day = None if replacing else releasing.standing(service, as_of)
         day = day or _made(service, as_of, now, tell, replacing, doing)
         alerts.alert(service, alerts.of_day(days.local_day(config, as_of), day.gates, day.notes), now)
         return day
+
+
+@contextmanager
+def _in_haste() -> Iterator[None]:
+    """Threads give way to one another sooner: beside one that imports, others would wait at every turn. And what is no
+    longer used is looked for seldom, since a day leaves little, and to look takes a second."""
+    turn, often = sys.getswitchinterval(), gc.get_threshold()
+    sys.setswitchinterval(turn / 10)
+    gc.set_threshold(100_000, 20, 100)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(turn)
+        gc.set_threshold(*often)
 
 
 def _made(service: Service, as_of: datetime, now: datetime, tell: Tell, replacing: bool, doing: Doing) -> Day:
