@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 # Bytecode is wanted: without it every process compiles every import anew (seconds a command).
 export PYTHONDONTWRITEBYTECODE :=
 export DO_NOT_TRACK := 1
-SHARED := -n 2 --dist loadfile
+SHARED := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: setup demo serve test quick lint docs lock picture clean
 

@@ -174,10 +174,11 @@ class Records:
 
 @contextmanager
 def faults() -> Iterator[None]:
-    """A fault of the database as a StorageError that quotes nothing."""
+    """A fault of the database as a StorageError that quotes nothing. Python's driver of SQLite says SystemError of one
+    where another thread clears away an old cursor of the connection at that very moment."""
     try:
         yield
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, SystemError) as error:
         message = (
             f"The board must put on record what it shows and is told; its database did not take it "
             f"({type(error).__name__}). See to the database that exposure.url names."

@@ -185,6 +185,15 @@ def test_one_that_fails_spoils_nobody_elses(board: Hands) -> None:
     assert "did not take it" in failed[0]
 
 
+def test_a_driver_that_loses_its_words_is_a_fault_of_the_database(board: Hands) -> None:
+    def failing(_connection: object) -> None:
+        message = "<sqlite3.Connection> returned NULL without setting an exception"
+        raise SystemError(message)
+
+    with pytest.raises(StorageError, match="did not take it"):
+        board.desk.records.write(failing)
+
+
 def test_tomorrows_list_shows_what_was_answered(board: Hands, tmp_path: Path) -> None:
     client = board.signed_in("member")
     answer(client, 1, "visited")
