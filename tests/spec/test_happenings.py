@@ -152,6 +152,24 @@ def test_what_a_list_says_of_a_person(tables: Any, happened: pd.DataFrame) -> No
     assert (other["marks"], other["section"]) == ("", "")
 
 
+@pytest.mark.parametrize(("later", "says"), [("dn", ""), ("old", "Old team")])
+def test_the_last_contact_is_told_however_long_ago(later: str, says: str, tables: Any, happened: pd.DataFrame) -> None:
+    long_ago = happened[happened["what"] == "held"].head(1)
+    seen = [
+        long_ago.assign(team_id=team, happened_at=pd.Timestamp(london(at)))
+        for team, at in (("ucr", "2025-11-20 09:00"), (later, "2025-11-28 09:00"))
+    ]
+    rest = happened[happened["kind"] != "contact"]
+    known = pd.concat([*seen, rest], ignore_index=True).astype(happened.dtypes.to_dict())
+    frame = ranked(p1={"rank": 1, "risk": 0.2, "listed": True})
+    lists = ListsConfig(team_names={"old": "Old team"})
+    (one,) = told(frame, found(tables, known), lists, AS_OF, ZONE).to_dict("records")
+    assert one["elsewhere_team"] == says
+    moment = None if pd.isna(one["elsewhere_at"]) else one["elsewhere_at"]
+    assert moment == (pd.Timestamp(london("2025-11-28 09:00")) if says else None)
+    assert one["marks"] == "in_hospital:9"
+
+
 def test_on_a_shared_list_the_latest_referral_counts_and_its_teams_are_named(
     tables: Any, happened: pd.DataFrame
 ) -> None:
