@@ -53,7 +53,7 @@ def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
 def _plain(column: pd.Series) -> list[Any]:
     if not isinstance(column.dtype, pd.DatetimeTZDtype):
         return list(column.tolist())
-    moments = pd.DatetimeIndex(column.dt.tz_convert(UTC)).to_pydatetime()
+    moments = pd.DatetimeIndex(column.dt.as_unit("us").dt.tz_convert(UTC)).to_pydatetime()
     return [None if moment is pd.NaT else moment for moment in moments]
 
 
