@@ -24,7 +24,7 @@ from features.teams import added
 from features.windows import HORIZON_DAYS, cuts, shift_days
 from models.splits import CALIBRATE, TEST, TRAIN, temporal_split
 from pipelines.config import ServiceConfig
-from pipelines.gates.teams import recordings, summed
+from pipelines.gates.teams import looked_back_to, recordings, summed
 from pipelines.grouping import grouped
 from pipelines.mapping import Mapper, map_buckets
 from pipelines.store import Buckets, History
@@ -233,7 +233,8 @@ def _caseload(
     members, excluded = caseload(lists, [as_of], config.caseload, config.zone, opted_out=opted_out)
     part = build_part(tables, index_of(members), catalogue, config.zone, cuts)
     details = _details(tables, part.keyed, as_of, config.zone)
-    return part, members, excluded, details, _newest(tables), recordings(lists["contacts"])
+    recorded = recordings(lists["contacts"], looked_back_to(as_of, config))
+    return part, members, excluded, details, _newest(tables), recorded
 
 
 def mornings_before(as_of: datetime, zone: str) -> list[datetime]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from math import inf
 from statistics import median
 from typing import Any
@@ -24,13 +24,16 @@ Moments = npt.NDArray[np.datetime64]
 HOUR = np.timedelta64(1, "h")
 
 
-def recordings(contacts: pa.Table) -> pd.DataFrame:
-    """team_id, hour, rows: how many versions of contacts became known of each team in each hour."""
+def recordings(contacts: pa.Table, since: datetime) -> pd.DataFrame:
+    """team_id, hour, rows: how many versions of contacts became known of each team in each hour; of the hours up to
+    `since` (`looked_back_to`) each team's last alone, since a trust's hours of a year are more than its people."""
     rows = contacts.select(["team_id", "known_from"]).drop_null()
     hours = pc.floor_temporal(rows["known_from"].cast(pa.timestamp("us")), unit="hour")  # many times as fast as of UTC
     hours = pa.table({"team_id": rows["team_id"], "hour": hours.cast(pa.timestamp("us", tz="UTC"))})
     counted = hours.group_by(["team_id", "hour"]).aggregate([([], "count_all")]).rename_columns({"count_all": "rows"})
-    return summed(counted.to_pandas()).astype({"team_id": str})
+    found = summed(counted.to_pandas()).astype({"team_id": str})
+    early = found["hour"] <= since
+    return pd.concat([found[early].drop_duplicates("team_id", keep="last"), found[~early]], ignore_index=True)
 
 
 def summed(frame: pd.DataFrame, keys: Sequence[str] = ("team_id", "hour")) -> pd.DataFrame:
@@ -40,6 +43,16 @@ def summed(frame: pd.DataFrame, keys: Sequence[str] = ("team_id", "hour")) -> pd
 def _looked_back(config: ServiceConfig) -> int:
     """Days: while anybody is on a team's caseload, its history before it fell silent is within them."""
     return 7 * config.gates.weeks + config.caseload.active_days
+
+
+def looked_back_to(as_of: datetime, config: ServiceConfig) -> datetime:
+    """The first cut at which the ages of teams are looked at."""
+    return cut(_days(as_of, config)[0], config.cut, config.zone)
+
+
+def _days(as_of: datetime, config: ServiceConfig) -> list[date]:
+    today = as_of.astimezone(ZoneInfo(config.zone)).date()
+    return [today - timedelta(days=back) for back in range(_looked_back(config), -1, -1)]
 
 
 @dataclass(frozen=True)
@@ -78,8 +91,7 @@ def _series(rows: pd.DataFrame) -> tuple[Moments, npt.NDArray[np.int64]]:
 
 
 def _calendar(whole: tuple[Moments, Any], as_of: datetime, config: ServiceConfig) -> _Calendar:
-    today = as_of.astimezone(ZoneInfo(config.zone)).date()
-    days = [today - timedelta(days=back) for back in range(_looked_back(config), -1, -1)]
+    days = _days(as_of, config)
     moments = [cut(day, config.cut, config.zone).replace(tzinfo=None) for day in days]
     off = config.gates.days_off
     cuts = np.array([*moments[:-1], as_of.astimezone(ZoneInfo("UTC")).replace(tzinfo=None)], dtype="datetime64[s]")

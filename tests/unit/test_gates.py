@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
@@ -14,6 +15,7 @@ from models.usual import Limits, around, chance, usual
 from pipelines.accounts import Account
 from pipelines.config import ServiceConfig, SourceConfig
 from pipelines.feeds import gaps_at
+from pipelines.gates import teams as gate
 from pipelines.gates.config import GatesConfig
 from pipelines.gates.extracts import extract_outcomes
 from pipelines.gates.feeds import gap_outcomes
@@ -185,6 +187,30 @@ def test_a_team_stays_held_back_however_long_its_feed_has_been_silent() -> None:
 def test_a_service_whose_whole_feed_stopped_holds_no_team_back() -> None:
     seen = recordings()
     assert not any(one.failed for one in teams(seen[seen["hour"] < LAST_MORNING - timedelta(days=4)]).values())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_was_recorded_before_the_look_back_changes_nothing(seed: int) -> None:
+    """A year of records of teams that are busy, fell silent (before the look-back too), or record now and then."""
+    chance, config, names = np.random.default_rng(seed), service(), ("busy", "silent", "gone", "rare", "never")
+    days = {
+        "busy": 365 * chance.random(3000),
+        "silent": 365 - chance.random(900) * 300,
+        "gone": 200 + chance.random(90),
+    }
+    days["rare"] = 365 * chance.random(12)
+    known = [(team, LAST_MORNING - timedelta(days=float(day))) for team, some in days.items() for day in some]
+    contacts = pa.table(
+        {
+            "team_id": pa.array([team for team, _ in known]).dictionary_encode(),
+            "known_from": pa.array([moment for _, moment in known], pa.timestamp("us", tz="UTC")),
+        }
+    )
+    whole = gate.recordings(contacts, datetime(2000, 1, 1, tzinfo=UTC))
+    part = gate.recordings(contacts, gate.looked_back_to(LAST_MORNING, config))
+    assert part.groupby("team_id")["rows"].sum()["gone"] < whole.groupby("team_id")["rows"].sum()["gone"]
+    assert set(part["team_id"]) == {"busy", "silent", "gone", "rare"}
+    assert teams(part, names=names) == teams(whole, names=names)
 
 
 def test_a_bank_holiday_is_no_silence() -> None:
