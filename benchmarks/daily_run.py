@@ -25,6 +25,7 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import partial, wraps
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import Any
 
 import pandas as pd
@@ -165,7 +166,8 @@ def put(source: str, target: str) -> None:
 
 
 class Watch:
-    """Seconds and processor seconds of each step, less those of the steps within it."""
+    """Seconds and processor seconds of each step, less those of the steps within it; what other threads do beside them
+    is in the processor seconds of the step that it is beside."""
 
     def __init__(self) -> None:
         self.spent: dict[str, list[float]] = {}
@@ -174,6 +176,8 @@ class Watch:
     def timed(self, name: str, work: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(work)
         def timed(*given: Any, **more: Any) -> Any:
+            if current_thread() is not main_thread():
+                return work(*given, **more)
             start = time.perf_counter(), time.process_time()
             self.within.append([0.0, 0.0])
             try:
