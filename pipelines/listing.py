@@ -75,8 +75,8 @@ def _pairs(rows: pd.DataFrame) -> Iterable[tuple[Any, Any]]:
 
 
 def _of_use(happened: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
-    """What `_row` can tell of: stays and referrals; of contacts and attendances those of the days that are marked and
-    those ahead; and the last contact that was held with each person."""
+    """What `_row` can tell of: stays and referrals; of contacts and attendances those of the days that are marked (with
+    a day to spare, since clocks change) and those ahead; and the last contact that was held with each person."""
     lasting, contact = happened["kind"].isin([STAY, REFERRAL]), happened["kind"].eq(CONTACT)
     lately = happened["happened_at"] >= as_of - timedelta(days=HORIZON_DAYS + 2)
     held = happened.loc[contact & happened["what"].eq(HELD), "person_id"].drop_duplicates(keep="last")
