@@ -21,6 +21,9 @@ COMMITS_BETWEEN_CHECKPOINTS = 20
 PARTITIONS_AT_ONCE, ROWS_AT_ONCE = 32, 500_000
 """So many partitions, with no more rows together, are written anew in one commit: more of them would take longer, since
 each file is looked for among all, and the rows are in memory."""
+ROWS_A_FILE, ROWS_A_PARTITION, SPARE_FILES = 2000, 5000, 32
+"""What a spare file costs a day, since it is opened several times, and what a partition that is written anew costs beside
+its rows, both in rows written anew (as measured); and how many spare files are worth a commit."""
 Values = tuple[Any, ...]
 
 
@@ -116,7 +119,7 @@ class Table:
             inside = reduce(or_, (reduce(and_, map(_equals, partitions, values)) for values in some))
             return ordered(dataset.to_table(columns=list(names), filter=inside))
 
-        groups = list(_in_groups(crowded, {values: rows for values, (_, rows) in self._sizes(partitions).items()}))
+        groups = list(_in_groups(crowded, {values: rows for values, (_, rows) in self.sizes(partitions).items()}))
         with ThreadPoolExecutor(1) as apart:
             coming = (apart.submit(read, some) for some in groups)
             ahead = next(coming)
@@ -125,12 +128,8 @@ class Table:
                 places = (" and ".join(map("{} = {}".format, partitions, values)) for values in some)
                 self.write(rows, partitions, asked, " or ".join(f"({place})" for place in places))
 
-    def file_counts(self, partitions: Sequence[str] = ()) -> dict[Values, int]:
-        """How many files each partition has, by its values; a table without partitions is one, ()."""
-        return {values: files for values, (files, _) in self._sizes(partitions).items()}
-
-    def _sizes(self, partitions: Sequence[str]) -> dict[Values, tuple[int, int]]:
-        """Files and rows of each partition."""
+    def sizes(self, partitions: Sequence[str] = ()) -> dict[Values, tuple[int, int]]:
+        """How many files and rows each partition has, by its values; a table without partitions is one, ()."""
         files = pa.table(self._now().get_add_actions(flatten=True))
         by_values = files.group_by([f"partition.{name}" for name in partitions])
         sizes = by_values.aggregate([([], "count_all"), ("num_records", "sum")])
@@ -170,6 +169,17 @@ class Tables(dict[str, Table]):
 
     def __missing__(self, name: str) -> Table:
         return self.setdefault(name, Table(self.folder / name))
+
+
+def crowded(sizes: Mapping[Values, tuple[int, int]]) -> list[Values]:
+    """The partitions, of so many files and rows, that it is time to write anew: their spare files, where one came a day,
+    have cost about as much by now. None where there are few such files in all."""
+    spare = {
+        values: files - 1
+        for values, (files, rows) in sizes.items()
+        if (files - 1) ** 2 / 2 * ROWS_A_FILE > ROWS_A_PARTITION + rows
+    }
+    return sorted(spare) if sum(spare.values()) >= SPARE_FILES else []
 
 
 def _in_groups(partitions: Iterable[Values], rows: Mapping[Values, int]) -> Iterator[list[Values]]:

@@ -59,8 +59,7 @@ LEDGER = pa.schema(
     ]
 )
 FILES_BEFORE_COMPACTION = 16
-FILES_OF_THE_PAST = 4
-"""So many files a bucket's period (or the ledger) may have before they become one, and one that is over."""
+"""So many files what is not partitioned may have before they become one."""
 PARTITIONS, ASKED = ("bucket", "period"), ("person_id", "known_from")
 Buckets = int | Sequence[int] | None
 SPOKEN = "spoken"
@@ -129,7 +128,7 @@ class History:
                 {name: outdated for name, (_, outdated, _) in counts.items() if outdated},
                 {name: gone for name, (_, _, gone) in counts.items() if gone},
             )
-            self._compact(period_of(batch.received_at))
+            self._compact()
             self._commit(batch, number, done, ingested_at)
             return done
 
@@ -270,7 +269,7 @@ class History:
         visible = self._visible()
         if table.name not in visible:
             return stored_schema(table).empty_table()
-        dataset, named = self._dataset(table, visible), pc.field("row_id").isin(fresh["row_id"].combine_chunks())
+        dataset, named = self._dataset(table, visible, coded=True), pc.field("row_id").isin(fresh["row_id"].combine_chunks())
         files = dataset.to_table(columns=["__filename"], filter=named)["__filename"].unique().to_pylist()
         found = delta.only(dataset, files).to_table(columns=stored_schema(table).names, filter=named)
         return found.cast(stored_schema(table))
@@ -310,11 +309,11 @@ class History:
         ledger = self.ledger()
         return [int(number) for number in ledger.loc[ledger["source"] == source, "batch"]]
 
-    def _compact(self, now: int) -> None:
+    def _compact(self) -> None:
         """Keep files few, so that a day costs what it did however long the history. What is visible stays on disk."""
         visible = self._visible()
         for name in self._made():
-            crowded = sorted(self._crowded(name, now)) if name in TABLES else []
+            crowded = delta.crowded(self._tables[name].sizes(PARTITIONS)) if name in TABLES else []
             if crowded:
                 names, ordered = stored_schema(TABLES[name]).names, partial(in_stored_order, TABLES[name])
                 self._tables[name].rewrite(PARTITIONS, crowded, names, ordered, ASKED)
@@ -324,13 +323,8 @@ class History:
             if many or crowded:
                 self._tables[name].vacuum([visible[name]] if name in visible else [])
 
-    def _crowded(self, name: str, now: int) -> Iterator[tuple[int, int]]:
-        for (bucket, period), files in self._tables[name].file_counts(PARTITIONS).items():
-            if files > (FILES_OF_THE_PAST if period < now else FILES_BEFORE_COMPACTION):
-                yield bucket, period
-
     def _in_many_files(self, name: str) -> bool:
-        return any(files > FILES_BEFORE_COMPACTION for files in self._tables[name].file_counts().values())
+        return any(files > FILES_BEFORE_COMPACTION for files, _ in self._tables[name].sizes().values())
 
     def _made(self) -> list[str]:
         return [name for name in (*TABLES, SPOKEN) if self._tables[name].exists()]

@@ -157,8 +157,31 @@ def test_what_became_known_later_is_left_out_as_if_it_had_not_come(store):
     assert [(r["known_to"], r["discharged_at"]) for r in rows(store, "stays", known_by=day(3))] == [(None, None)]
 
 
+def files_allowed(monkeypatch, most):
+    """A partition with more files than this is written anew, however few its rows and the other partitions' files."""
+    monkeypatch.setattr("pipelines.delta.ROWS_A_FILE", 2 * 1_000_000)
+    monkeypatch.setattr("pipelines.delta.ROWS_A_PARTITION", 1_000_000 * (most - 1) ** 2)
+    monkeypatch.setattr("pipelines.delta.SPARE_FILES", 1)
+
+
+@pytest.mark.parametrize(
+    ("files", "rows", "due"),
+    [(3, 0, False), (4, 3_999, True), (4, 4_001, False), (5, 4_001, True), (11, 94_999, True), (11, 95_001, False)],
+)
+def test_partitions_with_more_rows_wait_for_more_files(files, rows, due):
+    alike = {(bucket, 20261): (files, rows) for bucket in range(16)}
+    assert delta.crowded(alike | {(0, 20254): (1, 500_000)}) == (sorted(alike) if due else [])
+
+
+def test_few_spare_files_wait_for_others():
+    crowded = {(0, 20261): (16, 100), (1, 20261): (17, 100)}
+    assert delta.crowded(crowded) == []
+    assert delta.crowded(crowded | {(2, 20261): (2, 100)}) == []
+    assert delta.crowded(crowded | {(2, 20261): (4, 100)}) == [(0, 20261), (1, 20261), (2, 20261)]
+
+
 def test_many_small_batches_are_compacted_and_say_the_same(store, monkeypatch):
-    monkeypatch.setattr("pipelines.store.FILES_BEFORE_COMPACTION", 1)
+    files_allowed(monkeypatch, 1)
     for number in range(8):
         store.ingest(batch(f"b{number}", stays=[STAY | {"row_id": number, "person_id": number}]), NOW)
     assert sorted(r["row_id"] for r in rows(store, "stays")) == list(range(8))
@@ -229,7 +252,7 @@ def files(store, name):
 
 
 def test_a_compacted_partition_is_one_file_in_order_and_the_old_ones_go_in_time(store, monkeypatch):
-    monkeypatch.setattr("pipelines.store.FILES_BEFORE_COMPACTION", 3)
+    files_allowed(monkeypatch, 3)
     monkeypatch.setattr("pipelines.delta.RETENTION_HOURS", 0)
     for n in range(4):
         said = [CONTACT | {"row_id": 10 * n + p, "person_id": 4 * p, "occurred_at": day(9 - n)} for p in (3, 1, 2)]
@@ -247,8 +270,7 @@ def test_a_compacted_partition_is_one_file_in_order_and_the_old_ones_go_in_time(
 
 @pytest.mark.parametrize(("at_once", "with_rows"), [(32, 1), (32, 20), (5, 500_000), (32, 500_000)])
 def test_partitions_are_compacted_each_into_one_file_however_many_at_once(store, monkeypatch, at_once, with_rows):
-    monkeypatch.setattr("pipelines.store.FILES_BEFORE_COMPACTION", 2)
-    monkeypatch.setattr("pipelines.store.FILES_OF_THE_PAST", 2)
+    files_allowed(monkeypatch, 2)
     monkeypatch.setattr("pipelines.delta.PARTITIONS_AT_ONCE", at_once)
     monkeypatch.setattr("pipelines.delta.ROWS_AT_ONCE", with_rows)
     said = [far(quarter, row_id=10 * quarter + p, person_id=p) for p in range(1, 10) for quarter in range(3)]
@@ -268,7 +290,7 @@ def test_a_killed_compaction_leaves_what_was_visible(store, monkeypatch):
     for n in range(4):
         store.ingest(batch(f"b{n}", contacts=[CONTACT | {"row_id": n}, CONTACT | {"row_id": n + 50}]), NOW)
     before = rows(store, "contacts")
-    monkeypatch.setattr("pipelines.store.FILES_BEFORE_COMPACTION", 2)
+    files_allowed(monkeypatch, 2)
     monkeypatch.setattr("pipelines.delta.RETENTION_HOURS", 0)
     monkeypatch.setattr(History, "_commit", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
