@@ -22,8 +22,8 @@ PARTITIONS_AT_ONCE, ROWS_AT_ONCE = 32, 500_000
 """So many partitions, with no more rows together, are written anew in one commit: more of them would take longer, since
 each file is looked for among all, and the rows are in memory."""
 ROWS_A_FILE, ROWS_A_PARTITION, SPARE_FILES = 2000, 5000, 32
-"""What a spare file costs a day, since it is opened several times, and what a partition that is written anew costs beside
-its rows, both in rows written anew (as measured); and how many spare files are worth a commit."""
+"""What a spare file costs a day, since it is opened several times, and what a partition that is written anew costs
+beside its rows, both in rows written anew (as measured); and how many spare files are worth a commit."""
 Values = tuple[Any, ...]
 
 
@@ -172,8 +172,8 @@ class Tables(dict[str, Table]):
 
 
 def crowded(sizes: Mapping[Values, tuple[int, int]]) -> list[Values]:
-    """The partitions, of so many files and rows, that it is time to write anew: their spare files, where one came a day,
-    have cost about as much by now. None where there are few such files in all."""
+    """The partitions, of so many files and rows, that it is time to write anew: their spare files, of which one came a
+    day, have cost about as much by now. None where there are few such files in all."""
     spare = {
         values: files - 1
         for values, (files, rows) in sizes.items()

@@ -269,7 +269,8 @@ class History:
         visible = self._visible()
         if table.name not in visible:
             return stored_schema(table).empty_table()
-        dataset, named = self._dataset(table, visible, coded=True), pc.field("row_id").isin(fresh["row_id"].combine_chunks())
+        dataset = self._dataset(table, visible, coded=True)
+        named = pc.field("row_id").isin(fresh["row_id"].combine_chunks())
         files = dataset.to_table(columns=["__filename"], filter=named)["__filename"].unique().to_pylist()
         found = delta.only(dataset, files).to_table(columns=stored_schema(table).names, filter=named)
         return found.cast(stored_schema(table))
