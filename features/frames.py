@@ -11,6 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+LARGE_ROWS = 100_000
+
 
 def connect(tables: Mapping[str, pa.Table | pd.DataFrame], threads: int = 1) -> duckdb.DuckDBPyConnection:
     """A connection that sees `tables` by name."""
@@ -35,6 +37,11 @@ def query(sql: str, threads: int = 1, **tables: pa.Table | pd.DataFrame) -> pa.T
     """The result of `sql` over `tables`, which it names."""
     with connect(tables, threads) as connection:
         return connection.sql(sql).to_arrow_table()
+
+
+def threads_for(*tables: pa.Table) -> int:
+    """With few rows a second thread costs more than it helps."""
+    return 2 if sum(table.num_rows for table in tables) >= LARGE_ROWS else 1
 
 
 def to_frame(relation: duckdb.DuckDBPyRelation) -> pd.DataFrame:

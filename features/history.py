@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.frames import query
+from features.frames import query, threads_for
 from features.runs import Ints, in_order
 from features.schema import COMMON, ENDS, TABLES, Table, batch_schema, history_schema
 
@@ -58,7 +58,7 @@ def stamp(table: Table, rows: pa.Table, batch: int, buckets: int) -> pa.Table:
         select *, (person_id % {buckets})::int as bucket, 0 as period, {batch}::int as batch,
                (md5_number_lower(concat_ws(chr(31), {said})) >> 1)::bigint as content, false as moved
         from given"""
-    return query(sql, threads=2, given=rows).cast(stored_schema(table))
+    return query(sql, threads_for(rows), given=rows).cast(stored_schema(table))
 
 
 def additions(table: Table, held: pa.Table, fresh: pa.Table, buckets: int) -> pa.Table:
@@ -75,7 +75,7 @@ def additions(table: Table, held: pa.Table, fresh: pa.Table, buckets: int) -> pa
         with {_told_sql(names, buckets)}, {_placed_sql(table)}
         select {names} from placed where period > stored_to
         order by bucket, period, person_id, {moment}row_id, {VERSION_ORDER}"""
-    return query(sql, threads=2, held=held, fresh=fresh).cast(stored_schema(table))
+    return query(sql, threads_for(held, fresh), held=held, fresh=fresh).cast(stored_schema(table))
 
 
 def _told_sql(names: str, buckets: int) -> str:

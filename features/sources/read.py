@@ -17,10 +17,11 @@ from features.sources.account import account, nulls
 from features.sources.cells import literal, moment, quoted, wall_clock
 from features.sources.compile import Compiled, compile_spec
 from features.sources.mapping import HEADER, Mapping
-from features.sources.raw import Extract, fingerprint, raw_name, read_extract
+from features.sources.raw import Extract, files_of, fingerprint, raw_name, read_extract
 from features.sources.resolve import LINKS, Readers, identities, read_tables, resolve_people
 
-THREADS = 2
+LARGE_BYTES = 1 << 24
+"""In extracts smaller than this a second thread costs more than it helps."""
 ARRIVAL = "when it was received could not be read from it: the time of its files was taken"
 
 
@@ -47,7 +48,7 @@ def read_batch(
     that cannot be used are left out, and counted in `Batch.account`.
     """
     zone = mapping.zone or zone
-    with connect({}, THREADS) as connection:
+    with connect({}, 2 if _large(folder, mapping) else 1) as connection:
         extract = read_extract(connection, folder, mapping, zone)
         found_out = _receipt(folder, mapping, extract, zone)
         received = received_at or found_out or arrived_at
@@ -74,6 +75,11 @@ def read_batch(
             scopes=scopes,
             covers_to=min(scopes[0].end, received) if scopes else None,
         )
+
+
+def _large(folder: Path, mapping: Mapping) -> bool:
+    """What a database will answer is taken for large."""
+    return mapping.asks_databases or sum(path.stat().st_size for path in files_of(folder)) >= LARGE_BYTES
 
 
 def _run(mapping: Mapping, connection: duckdb.DuckDBPyConnection, zone: str, receipt: str) -> list[Compiled]:
