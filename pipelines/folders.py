@@ -4,7 +4,6 @@ Teams are independent of one another, so that the folders of many people are sha
 Never over a cluster: these files name people.
 """
 
-import ctypes
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -12,11 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
-import pyarrow as pa
-
 from features.errors import WorkersError
 from pipelines.forms import FILES, MODULES, forms
 from pipelines.mapping import by_processes, map_buckets, started
+from pipelines.memory import let_go
 from pipelines.pages import Person, Stamp, Team, csv_text, list_page
 from pipelines.pages.persons import ToldBeside, person_pages
 from pipelines.withheld import PAGE_NAME
@@ -50,7 +48,7 @@ def folders(wanted: Sequence[FolderOf], workers: int) -> list[dict[str, bytes]]:
     this one, which takes longer, where they do not start or live."""
     if not _worth_while(sum(len(one.listed) for one in wanted), workers):
         return [files_of(one) for one in wanted]
-    _let_go()
+    let_go()
     try:
         return map_buckets(partial(by_processes, _processes(workers)), files_of, wanted)
     except (WorkersError, OSError):
@@ -58,13 +56,6 @@ def folders(wanted: Sequence[FolderOf], workers: int) -> list[dict[str, bytes]]:
     finally:
         _processes(workers).shutdown()
         _processes.cache_clear()
-
-
-def _let_go() -> None:
-    """Memory that this process no longer uses goes back to the system, now that others need some."""
-    pa.default_memory_pool().release_unused()
-    with suppress(OSError, AttributeError):  # glibc's alone
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _worth_while(listed: int, workers: int) -> bool:

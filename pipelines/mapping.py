@@ -27,6 +27,7 @@ from uuid import uuid4
 
 from features.errors import ConfigError, MinusNineError, RemoteError, WorkersError, place_of
 from pipelines.config import RunConfig
+from pipelines.memory import hold_on
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -63,6 +64,7 @@ def map_buckets(
 @contextmanager
 def opened(run: RunConfig) -> Iterator[Mapper]:
     """The mapper that the configuration names. WorkersError where a cluster does not answer."""
+    hold_on()
     if run.by == "threads":
         with ThreadPoolExecutor(run.workers) as threads:
             yield partial(by_pool, threads)
@@ -88,6 +90,7 @@ def _begin() -> None:
     """A pool's process waits for work on a pipe that it holds open itself: it would wait for ever for a run that was
     killed. What it begins with it need not look through for what is no longer used."""
     gc.freeze()
+    hold_on()
 
     def wait() -> None:
         parent = parent_process()

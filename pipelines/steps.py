@@ -20,6 +20,7 @@ from pipelines.daily import Scored
 from pipelines.ingesting import IngestResult
 from pipelines.locks import alone
 from pipelines.mapping import Opened, opened
+from pipelines.memory import hold_on
 from pipelines.releasing import Day
 from pipelines.service import Service
 from pipelines.storage import told_plainly
@@ -225,6 +226,7 @@ def daily(
 def _in_haste() -> Iterator[None]:
     """Threads give way to one another sooner: beside one that imports, others would wait at every turn. And what is no
     longer used is looked for seldom, since a day leaves little, and to look takes a second."""
+    hold_on()
     turn, often = sys.getswitchinterval(), gc.get_threshold()
     sys.setswitchinterval(turn / 10)
     gc.set_threshold(100_000, 20, 100)
