@@ -6,7 +6,8 @@ another model stood.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -48,14 +49,22 @@ class Beside:
     no caseload. pulled: person_id, family, title, share and share_before (logit, today and a day ago; the latter null
     where the person was on no caseload), said and said_before. left (as `cohort.left_out`, by list) and deaths (as
     `labels.deaths_known`) are of those no longer listed. merged: pseudonyms that turned out to be someone else's.
+    judged: mornings and pulled, for which the model is asked meanwhile.
     """
 
     happened: pd.DataFrame
-    mornings: pd.DataFrame
-    pulled: pd.DataFrame
     left: pd.DataFrame
     deaths: pd.DataFrame
     merged: People
+    judged: Future[tuple[pd.DataFrame, pd.DataFrame]]
+
+    @property
+    def mornings(self) -> pd.DataFrame:
+        return self.judged.result()[0]
+
+    @property
+    def pulled(self) -> pd.DataFrame:
+        return self.judged.result()[1]
 
 
 def beside(
@@ -66,27 +75,41 @@ def beside(
     as_of: datetime,
     people: tuple[People, People],
     of_teams: pd.DataFrame,
-    today: Callable[[], pd.DataFrame],
+    today: Future[tuple[pd.DataFrame, pd.DataFrame]],
+    apart: Executor,
     sentence: Sentence,
     over: Mapper,
 ) -> Beside:
-    """people: those listed, and those no longer so. of_teams: as `Snapshot` has it. today: answers with the `pulls` of
-    those listed; it is asked when nothing else of the model's is, since no booster may explain twice at the same time.
+    """people: those listed, and those no longer so. of_teams: as `Snapshot` has it. today: last of what it gives, the
+    `pulls` of those listed. apart: one thread, in which the model is asked, since no booster may explain twice at the
+    same time.
     """
     listed, gone = people
     work = partial(_of_buckets, history, config, catalogue, as_of, listed, gone)
     together = _together(history.buckets, len(listed) + len(gone), config.run.workers)
     parts, happened, left, deaths, merged = zip(*map_buckets(over, work, together), strict=True)
     before = finished(parts, catalogue, of_teams)
-    yesterday, pulled = mornings_before(as_of, config.zone)[0], today()
     return Beside(
         pd.concat(happened, ignore_index=True),
-        _mornings(bundle, before, as_of, config.zone),
-        _pulled(bundle, pulled, before[before["as_of"] == yesterday], sentence, catalogue),
         pd.concat(left, ignore_index=True),
         pd.concat(deaths, ignore_index=True),
         np.concatenate(merged),
+        apart.submit(_judged, bundle, before, today, as_of, config.zone, sentence, catalogue),
     )
+
+
+def _judged(
+    bundle: Bundle,
+    before: pd.DataFrame,
+    today: Future[tuple[pd.DataFrame, pd.DataFrame]],
+    as_of: datetime,
+    zone: str,
+    sentence: Sentence,
+    catalogue: Catalogue,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    yesterday = before[before["as_of"] == mornings_before(as_of, zone)[0]]
+    pulled = _pulled(bundle, today.result()[-1], yesterday, sentence, catalogue)
+    return _mornings(bundle, before, as_of, zone), pulled
 
 
 def _together(buckets: int, people: int, workers: int) -> list[list[int]]:

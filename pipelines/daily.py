@@ -215,13 +215,13 @@ def _explained(
     sentence = partial(service.catalogue.sentence, cut_share=(local.hour + local.minute / 60) / 24)
     left = listing.gone(ranked, previous)
     people = listed, left["person_id"].unique()
-    with ThreadPoolExecutor(1) as apart:  # today's reasons, while the mornings before are worked out
+    with ThreadPoolExecutor(1) as apart:  # what the model says, while what happened is read and put into words
         said = apart.submit(_said, bundle, mine, sentence)
         known = service.history, config, service.catalogue, bundle, snap.as_of
-        found = beside(*known, people, snap.of_teams, lambda: said.result()[1], sentence, over)
-    words, _ = said.result()
-    frame = ranked.merge(words, on="person_id", how="left").merge(snap.details, on="person_id", how="left")
-    told = listing.told(frame.assign(**frame[WORDS].fillna("")), found, config.lists, snap.as_of, config.zone)
+        found = beside(*known, people, snap.of_teams, said, apart, sentence, over)
+        words, _ = said.result()
+        frame = ranked.merge(words, on="person_id", how="left").merge(snap.details, on="person_id", how="left")
+        told = listing.told(frame.assign(**frame[WORDS].fillna("")), found, config.lists, snap.as_of, config.zone)
     off = listing.leaving(ranked, left, found, config.lists)
     teams = found.happened["team_id"]
     happened = found.happened.assign(team=teams.map(config.lists.team_names).fillna(teams))

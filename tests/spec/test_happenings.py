@@ -1,5 +1,6 @@
 """What is told of a person: each fact with when it happened and when it became known, as known at the cut."""
 
+from concurrent.futures import Future
 from typing import Any
 
 import pandas as pd
@@ -125,7 +126,9 @@ def found(tables: Any, happened: pd.DataFrame) -> Beside:
     mornings = pd.DataFrame({"person_id": [1, 1], "days_before": [1, 9], "risk": [0.1, 0.02]})
     left = left_out(tables, AS_OF, CaseloadRules(), ZONE)
     deaths = pd.DataFrame({"person_id": [4], "died_at": pd.to_datetime(["2026-01-11 09:00"], utc=True)})
-    return Beside(happened, mornings, pulled, left[left["person_id"] != 7], deaths, pd.Series([7]).to_numpy())
+    judged: Future[tuple[pd.DataFrame, pd.DataFrame]] = Future()
+    judged.set_result((mornings, pulled))
+    return Beside(happened, left[left["person_id"] != 7], deaths, pd.Series([7]).to_numpy(), judged)
 
 
 def ranked(**people: dict[str, Any]) -> pd.DataFrame:
