@@ -23,7 +23,7 @@ from pydantic import (
 from features.cohort import CaseloadRules
 from features.errors import ConfigError, nearest
 from features.labels import OutcomeRules
-from features.plain_yaml import load_yaml
+from features.plain_yaml import TimeOfDay, load_yaml
 from features.sources.task import FrameSpec
 from models.ranking import Capacities
 from models.roll_out import RollOutConfig
@@ -111,7 +111,7 @@ class ListsConfig(_Section):
     least: int = Field(default=5, ge=1)
     by_team: dict[str, PositiveInt] = Field(default_factory=dict)
     team_names: dict[str, str] = Field(default_factory=dict)
-    good_until: time = time(8, 0)
+    good_until: TimeOfDay = time(8, 0)
     group_by: Literal["team", "practice"] = "team"
     groups: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     in_hands: dict[str, tuple[str, ...]] = IN_HANDS
@@ -275,7 +275,7 @@ class ServiceConfig(_Section):
     trust: str
     workspace: Path = Path("workspace")
     zone: str = "Europe/London"
-    cut: time = time(6, 0)
+    cut: TimeOfDay = time(6, 0)
     simulated: bool = False
     buckets: int = Field(default=8, ge=1, le=256)
     run: RunConfig = RunConfig()

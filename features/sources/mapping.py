@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from features.errors import ConfigError, nearest
-from features.plain_yaml import SafeLoader, load_yaml
+from features.plain_yaml import StrictLoader, TimeOfDay, load_yaml
 from features.schema import TABLES, Column, Table
 
 IDENTITY_COLUMNS = ("nhs_number", "local_id", "family_name", "given_name", "birth_date")
@@ -107,7 +107,7 @@ class Cell(Part):
     value: Constant | None = None
     date: tuple[str, ...] = ()
     time: str | None = None
-    default_time: dt.time = dt.time(0)
+    default_time: TimeOfDay = dt.time(0)
     from_time: str | None = None
     whole_days: bool = False
     concat: tuple[str, ...] = ()
@@ -195,7 +195,7 @@ class Receipt(Part):
 
     column: str | None = None
     folder: str | None = None
-    time: dt.time = dt.time(0)
+    time: TimeOfDay = dt.time(0)
 
 
 class Limit(Part):
@@ -254,33 +254,12 @@ class Mapping(Part):
                 yield table, number, spec
 
 
-class _Loader(SafeLoader):  # type: ignore[misc]
-    """YAML in which `on`, `no` and the like are words, and a key given twice is an error, not the loss of the first."""
-
-
-def _unique_keys(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key) for key, _ in node.value]
-    for position, key in enumerate(keys):
-        if key in keys[:position]:
-            message = f"'{key}' is given twice"
-            raise yaml.constructor.ConstructorError(None, None, message, node.value[position][0].start_mark)
-    found: dict[Any, Any] = loader.construct_mapping(node, deep=True)
-    return found
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, words) for tag, words in resolvers if first in "tTfF" or not tag.endswith(":bool")]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_keys)
-
-
 @lru_cache(maxsize=64)
 def load_mapping(text: str, where: str) -> Mapping:
     """The mapping written in `text`; the same text is read once. ConfigError names the place within `where` that is
     not understood."""
     try:
-        found = load_yaml(text, _Loader)
+        found = load_yaml(text, StrictLoader)
     except yaml.YAMLError as error:
         message = f"{where} must be YAML: {' '.join(str(error).split())}"
         raise ConfigError(message) from None
@@ -359,9 +338,19 @@ def _check_spec(mapping: Mapping, spec: Spec, table: str, where: str) -> None:
             _check_name(name, mapping.files[lookup.from_].columns, "column", where)
     for name, cell in spec.columns.items():
         _check_cell(TABLES[table] if table else None, name, cell, where)
-    if table not in ("", "people") and not spec.key:
+    if table:
+        _check_whole(spec, table, where)
+
+
+def _check_whole(spec: Spec, table: str, where: str) -> None:
+    """A fact without a key could not be told from another, and one without what is never null says nothing."""
+    if table != "people" and not spec.key:
         message = f"{where}: needs a 'key': the columns that tell one row of the extract's facts from another"
         raise ConfigError(message)
+    for name in (column.name for column in TABLES[table].columns if column.null == "never null"):
+        if name not in spec.columns:
+            message = f"{where}: needs '{name}' among its 'columns': a row of {table} is never without it"
+            raise ConfigError(message)
 
 
 def _named(spec: Spec) -> Iterator[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pyarrow as pa
@@ -44,8 +45,8 @@ class Text:
 
 
 def plain_name(name: str) -> str:
-    """A column name without case, spaces and punctuation, in which sources differ."""
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+    """A column name without case, spaces and punctuation, in which sources differ; letters of any alphabet count."""
+    return "".join(letter for letter in normalize("NFKC", name).casefold() if letter.isalnum())
 
 
 def read_text(path: Path, data: bytes, raw: RawTable) -> Text:
@@ -145,12 +146,19 @@ def _parquet(path: Path, data: bytes, raw: RawTable) -> Text:
 
 def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_floating(column.type):
-        whole = pc.all(pc.equal(pc.floor(column), column)).as_py()
-        small = pc.less(pc.max(pc.abs(column)), 2.0**53).as_py()
-        column = column.cast(pa.int64()) if whole and small else column
+        return _numbers(column)
     if pa.types.is_binary(column.type) or pa.types.is_nested(column.type):
         return pa.chunked_array([pa.nulls(len(column), pa.string())])
     return pc.replace_substring_regex(column.cast(pa.string()), "[[:cntrl:]]+", " ")
+
+
+def _numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Whole numbers without a point, whatever else is in the column, since they may tell who somebody is; what is no
+    number is empty."""
+    column = pc.if_else(pc.is_nan(column), None, column)
+    whole = pc.and_(pc.equal(pc.floor(column), column), pc.less(pc.abs(column), 2.0**53))
+    points = pc.if_else(whole, 0.0, column).cast(pa.string())
+    return pc.if_else(whole, pc.if_else(whole, column, 0.0).cast(pa.int64()).cast(pa.string()), points)
 
 
 def _empty(raw: RawTable) -> pa.Table:
