@@ -6,8 +6,9 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import cached_property
 from io import StringIO
 from pathlib import Path
 from unicodedata import normalize
@@ -27,11 +28,24 @@ LONGEST_QUOTE = 50
 
 BLOCK = 1 << 24
 CONTROL = bytes({*range(32), 127} - set(b"\t\n\r"))
-SPACED = bytes.maketrans(b"\t", b" ")
-FIELD = re.compile(rb'"(?:[^"]|"")*+"[^,]*|(?!")[^,]*')
+SEPARATORS = (b",", b";", b"\t", b"|")
 MAGIC = {b"PAR1": "a Parquet file", b"PK\x03\x04": "a zip archive or workbook", b"\x1f\x8b": "a gzip file",
          b"%PDF": "a PDF", b"\xd0\xcf\x11\xe0": "an old Office file", b"\xff\xfe": "UTF-16 text",
          b"\xfe\xff": "UTF-16 text"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How a file's lines are to be read: fields in each, what may encode them, and what parts them."""
+
+    width: int
+    codecs: tuple[str, ...]
+    separator: bytes = b","
+
+    @cached_property
+    def field(self) -> re.Pattern[bytes]:
+        other = b"[^" + re.escape(self.separator) + b"]*"
+        return re.compile(rb'"(?:[^"]|"")*+"' + other + rb'|(?!")' + other)
 
 
 @dataclass(frozen=True)
@@ -56,15 +70,17 @@ def read_text(path: Path, data: bytes, raw: RawTable) -> Text:
     if path.name.lower().removesuffix(".gz").endswith(".parquet"):
         return _parquet(path, data, raw)
     _refuse_other_kinds(path, data)
-    data = data.removeprefix(b"\xef\xbb\xbf").translate(SPACED, CONTROL)
+    data = data.removeprefix(b"\xef\xbb\xbf").translate(None, CONTROL)
     if not data or data.isspace():
         if raw.required:
             message = f"{path.name} must have a header line at least; it is empty: it was cut off, fetch it again"
             raise SourceError(message)
         return Text(_empty(raw), np.empty(0, np.int64))
-    head, start = _header_line(path, data, raw)
+    head, start, separator = _header_line(path, data, raw)
     found = match_columns(path.name, head, raw)
-    columns, number, rejected = _csv(data, start, list(found.values()), len(head), _codecs(raw))
+    data = data if separator == b"\t" else data.replace(b"\t", b" ")
+    layout = _Layout(len(head), _codecs(raw), separator)
+    columns, number, rejected = _csv(data, start, list(found.values()), layout)
     spaced = b" " in data or not data.isascii()
     return Text(_named(columns, found, len(number), spaced), number, rejected)
 
@@ -186,22 +202,29 @@ def _codecs(raw: RawTable) -> tuple[str, ...]:
     return ("utf-8",) if raw.encoding == "utf-8" else ("utf-8", "windows-1252")
 
 
-def _header_line(path: Path, data: bytes, raw: RawTable) -> tuple[list[str], int]:
-    """The column names, and where the rows begin."""
+def _header_line(path: Path, data: bytes, raw: RawTable) -> tuple[list[str], int, bytes]:
+    """The column names, where the rows begin, and what parts the columns: the first of `SEPARATORS` by which one of the
+    mapping's columns is among them."""
     end = data.find(b"\n")
     line = data if end < 0 else data[:end]
     for codec in _codecs(raw):
         try:
-            names = next(csv.reader(StringIO(line.decode(codec).strip("\r"))), [])
-            return [name.strip() for name in names], len(line) + 1
+            ways = {way: _names(line.decode(codec).strip("\r"), way.decode()) for way in SEPARATORS}
         except (UnicodeDecodeError, csv.Error):
             continue
+        known = {plain_name(word) for name, aliases in raw.columns.items() for word in (name, *aliases)}
+        way = next((way for way, names in ways.items() if known.intersection(map(plain_name, names))), b",")
+        return ways[way], len(line) + 1, way
     message = f"{path.name} must be text in {raw.encoding}; its first line cannot be read as that: export it again"
     raise SourceError(message)
 
 
+def _names(line: str, separator: str) -> list[str]:
+    return [name.strip() for name in next(csv.reader(StringIO(line), delimiter=separator), [])]
+
+
 def _csv(
-    data: bytes, start: int, names: list[list[int]], width: int, codecs: tuple[str, ...]
+    data: bytes, start: int, names: list[list[int]], layout: _Layout
 ) -> tuple[dict[int, pa.ChunkedArray], np.ndarray, Counter[str]]:
     """The wanted columns by position. Rows are parsed in bulk; only a file in which something is wrong is gone through
     line by line."""
@@ -209,11 +232,11 @@ def _csv(
     end = len(data.rstrip(b"\r\n"))
     if end <= start:
         return _none(wanted), np.empty(0, np.int64), Counter()
-    table = _bulk(memoryview(data)[start:end], wanted, width, b'"' in data)
-    if table is not None and _faithful(table, data, start, end):
+    table = _bulk(memoryview(data)[start:end], wanted, layout, b'"' in data)
+    if table is not None and _faithful(table, data, start, end, layout):
         return _by_place(table), np.arange(1, table.num_rows + 1), Counter()
-    clean, number, rejected = _by_line(data[start:end], width, codecs)
-    table = _bulk(memoryview(clean), wanted, width, quotes=True) if clean else None
+    clean, number, rejected = _by_line(data[start:end], layout)
+    table = _bulk(memoryview(clean), wanted, replace(layout, separator=b","), quotes=True) if clean else None
     return (_none(wanted) if table is None else _by_place(table)), number, rejected
 
 
@@ -225,14 +248,16 @@ def _by_place(table: pa.Table) -> dict[int, pa.ChunkedArray]:
     return {int(name): table[name] for name in table.column_names}
 
 
-def _bulk(body: memoryview, wanted: list[int], width: int, quotes: bool) -> pa.Table | None:
-    names = [str(place) for place in range(width)]
+def _bulk(body: memoryview, wanted: list[int], layout: _Layout, quotes: bool) -> pa.Table | None:
+    names = [str(place) for place in range(layout.width)]
     chosen = [str(place) for place in wanted]
     try:
         return pv.read_csv(
             pa.BufferReader(pa.py_buffer(body)),
             read_options=pv.ReadOptions(column_names=names, block_size=BLOCK, use_threads=True),
-            parse_options=pv.ParseOptions(newlines_in_values=quotes, quote_char='"' if quotes else False),
+            parse_options=pv.ParseOptions(
+                delimiter=layout.separator.decode(), newlines_in_values=quotes, quote_char='"' if quotes else False
+            ),
             convert_options=pv.ConvertOptions(
                 column_types=dict.fromkeys(chosen, pa.string()),
                 include_columns=chosen,
@@ -244,19 +269,20 @@ def _bulk(body: memoryview, wanted: list[int], width: int, quotes: bool) -> pa.T
         return None
 
 
-def _faithful(table: pa.Table, data: bytes, start: int, end: int) -> bool:
+def _faithful(table: pa.Table, data: bytes, start: int, end: int, layout: _Layout) -> bool:
     """Whether each line became a row: no quote ran over a line's end or the file's, no line was skipped, and none is
     so long that a field of it may be too."""
     last = data[max(start, data.rfind(b"\n", start, end) + 1) : end]
     if table.num_rows != data.count(b"\n", start, end) + 1 or not data.isascii() and not _decodes(data, "utf-8"):
         return False
     steps = range(start, end - LONGEST_FIELD // 2, LONGEST_FIELD // 2)
-    return _fields(last) is not None and all(data.find(b"\n", at, at + LONGEST_FIELD // 2) >= 0 for at in steps)
+    return _fields(last, layout) is not None and all(data.find(b"\n", at, at + LONGEST_FIELD // 2) >= 0 for at in steps)
 
 
-def _by_line(body: bytes, width: int, codecs: tuple[str, ...]) -> tuple[bytes, np.ndarray, Counter[str]]:
-    """The lines that can be read, each with every field in quotes where it had any; their row numbers; the others."""
-    codec = codecs[0] if _decodes(body, codecs[0]) else codecs[-1]
+def _by_line(body: bytes, layout: _Layout) -> tuple[bytes, np.ndarray, Counter[str]]:
+    """The lines that can be read, parted by commas and with every field in quotes where one was; their row numbers; the
+    others."""
+    codec = layout.codecs[0] if _decodes(body, layout.codecs[0]) else layout.codecs[-1]
     lines = body.split(b"\n")
     kept: list[bytes] = []
     number: list[int] = []
@@ -266,10 +292,10 @@ def _by_line(body: bytes, width: int, codecs: tuple[str, ...]) -> tuple[bytes, n
         if not lines[place].rstrip(b"\r"):
             place += 1
             continue
-        fields, used = _record(lines, place)
+        fields, used = _record(lines, place, layout)
         place += used
         row += 1
-        reason = _fault(fields, width, codec)
+        reason = _fault(fields, layout.width, codec)
         if reason is None and fields is not None:
             kept.append(_rewritten(fields, codec))
             number.append(row)
@@ -278,25 +304,25 @@ def _by_line(body: bytes, width: int, codecs: tuple[str, ...]) -> tuple[bytes, n
     return b"\n".join(kept), np.array(number, dtype=np.int64), rejected
 
 
-def _record(lines: list[bytes], place: int) -> tuple[list[bytes] | None, int]:
+def _record(lines: list[bytes], place: int, layout: _Layout) -> tuple[list[bytes] | None, int]:
     """The fields of the record that begins at a line, and how many lines it takes; no fields if a quote stays open."""
     record = lines[place].rstrip(b"\r")
     if b'"' not in record:
-        return record.split(b","), 1
+        return record.split(layout.separator), 1
     for used in range(1, LONGEST_QUOTE + 1):
-        fields = _fields(record)
+        fields = _fields(record, layout)
         if fields is not None or place + used >= len(lines):
             return fields, used if fields is not None else 1
         record += b" " + lines[place + used].rstrip(b"\r")
     return None, 1
 
 
-def _fields(record: bytes) -> list[bytes] | None:
+def _fields(record: bytes, layout: _Layout) -> list[bytes] | None:
     """The fields of a record, quotes taken off; None where a quote is left open."""
     fields: list[bytes] = []
     place = 0
     while True:
-        found = FIELD.match(record, place)
+        found = layout.field.match(record, place)
         if found is None:
             return None
         text = found.group()

@@ -1,6 +1,7 @@
 """Bytes of a file as rows of text: every line is a row, a counted reject, or blank."""
 
 import gzip
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -118,6 +119,47 @@ def test_a_file_that_is_not_what_it_should_be_is_refused(name: str, data: bytes,
     assert says in str(caught.value)
     assert name in str(caught.value)
     assert "9990000018" not in str(caught.value)
+
+
+@pytest.mark.parametrize("separator", [b";", b"\t", b"|"])
+@pytest.mark.parametrize(
+    "plain",
+    [
+        b"a,b,c\n1,2,3\n",
+        b'a,b,c\n1,"x,y","so ""said"""\n4,,6',
+        b"alpha column,B,other\n1,2,x\n",
+        b'a,b,c\n1,2,3\n1,2\n1,"never closed,3\n\n4,5,6\n1,\xff,3\n',
+    ],
+)
+def test_the_header_tells_what_parts_the_columns(separator: bytes, plain: bytes) -> None:
+    expected, rejected = rows_of(plain)
+    as_said = [tuple(cell.replace(",", " ").replace("\t", " ") if cell else cell for cell in row) for row in expected]
+    found, others = rows_of(plain.replace(b",", separator))
+    cells = [tuple(re.sub("[;|,\t]", " ", cell) if cell else cell for cell in row) for row in found]
+    assert (cells, others) == (as_said, rejected)
+
+
+def test_a_comma_within_columns_parted_otherwise_is_text() -> None:
+    assert rows_of(b"a;b;c\n1,5;2;x,y\n7;8\n")[0] == [("1,5", "2", "x,y")]
+    assert rows_of(b"a\tb\tc\n1,5\t\tx y\n")[0] == [("1,5", None, "x y")]
+
+
+def test_numbers_of_parquet_are_read_each_for_itself() -> None:
+    buffer = pa.BufferOutputStream()
+    given = [194503121234.0, float("nan"), None, -3.0, 0.5, 2.0**60, float("inf")]
+    pq.write_table(pa.table({"a": given, "b": pa.array(given).cast(pa.float32())}), buffer)
+    rows, _ = rows_of(buffer.getvalue().to_pybytes(), name="x.parquet")
+    assert [row[0] for row in rows] == ["194503121234", None, None, "-3", "0.5", "1.152921504606847e+18", "inf"]
+    assert [row[1] for row in rows][1:5] == [None, None, "-3", "0.5"]
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "found"),
+    [("Mål", "ml,MÅL", 1), ("Mål", "ml,ma\u030al", 1), ("Län", "lön,län", 1), ("Возраст", "рост,ВОЗРАСТ", 1)],
+)
+def test_letters_of_every_alphabet_tell_columns_apart(name: str, header: str, found: int) -> None:
+    raw = RawTable(match=("*",), columns={name: ()})
+    assert match_columns("x.csv", header.split(","), raw) == {name: [found]}
 
 
 def test_the_first_name_that_is_filled_wins() -> None:
