@@ -332,7 +332,10 @@ def _first_contact(history: History, as_of: datetime, over: Mapper) -> datetime:
     firsts = map_buckets(over, partial(_first_of, history, as_of), range(history.buckets))
     found = [moment for moment in firsts if moment is not None]
     if not found:
-        message = "Training needs contacts in the history; found none. Run `minusnine ingest` first."
+        message = (
+            "Training needs contacts in the history; none was known by this cut. Ingest extracts whose mapping fills "
+            "`contacts`, or say with `task` what is to be learned instead."
+        )
         raise NotReadyError(message)
     return min(found)
 

@@ -116,6 +116,8 @@ def ingest(config: ConfigOption = DEFAULT_CONFIG, workspace: WorkspaceOption = N
         done = steps.ingest(loaded, now(), tell)
     new = sum(not one.already for one in done.ingested)
     out.print(f"{new} new extracts of {len(done.ingested)}: {done.rows:,} rows kept, {done.rejected:,} rejected")
+    for line in done.useless:
+        out.print(line, soft_wrap=True)
     if done.report:
         out.print(f"What became of every row: {done.report}")
 

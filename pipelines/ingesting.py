@@ -2,7 +2,7 @@
 
 import errno
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -48,12 +48,14 @@ CAPTIONS = {
 
 @dataclass(frozen=True)
 class IngestResult:
-    """What an ingestion did. report: its page; null where there was nothing new."""
+    """What an ingestion did. report: its page; null where there was nothing new. useless: of which files no row could
+    be used, and why, in a sentence each."""
 
     ingested: tuple[Ingested, ...]
     rows: int
     rejected: int
     report: Path | None
+    useless: tuple[str, ...] = ()
 
 
 def ingest(service: Service, now: datetime, tell: Tell) -> IngestResult:
@@ -79,7 +81,17 @@ def ingest(service: Service, now: datetime, tell: Tell) -> IngestResult:
         report = _report(service, batches, now)
     account = pd.concat([b.account for b in batches]) if batches else pd.DataFrame({"outcome": [], "rows": []})
     rows = account.groupby("outcome")["rows"].sum() if len(account) else pd.Series(dtype="int64")
-    return IngestResult(tuple(done), int(rows.get("kept", 0)), int(rows.get("rejected", 0)), report)
+    counts = int(rows.get("kept", 0)), int(rows.get("rejected", 0))
+    return IngestResult(tuple(done), *counts, report, tuple(line for batch in batches for line in _useless(batch)))
+
+
+def _useless(batch: Batch) -> Iterator[str]:
+    """The files of which every row was rejected: a slip in the mapping as a rule."""
+    told = batch.account[batch.account["outcome"] != "note"]
+    for file, found in told.groupby("file"):
+        if set(found["outcome"]) == {"rejected"}:
+            most = found.sort_values("rows")["reason"].iloc[-1]
+            yield f"{batch.name}, {file}: all {found['rows'].sum():,} rows were rejected, most of them for: {most}"
 
 
 def _fingerprinted(service: Service, name: str, remembered: Fingerprints) -> list[tuple[Path, str]]:

@@ -372,7 +372,8 @@ def newest_cut(config: ServiceConfig, now: datetime) -> datetime:
 
 def due_cut(config: ServiceConfig, now: datetime) -> datetime:
     """The cut whose lists are due: the newest; of a simulated trust, the one its last drop was made for."""
-    return as_of_day(config, simulated_last_day(config)) if config.simulated else newest_cut(config, now)
+    drawn = "world" in config.simulator
+    return as_of_day(config, simulated_last_day(config)) if drawn else newest_cut(config, now)
 
 
 def simulated_world(config: ServiceConfig) -> "SimulatorConfig":

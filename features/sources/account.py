@@ -13,11 +13,12 @@ from features.sources.mapping import HEADER, Lookup, Mapping
 from features.sources.raw import OTHER, Extract, queried, raw_name
 from features.sources.resolve import FATES, settled_name
 
-RANKS = ("kept", "rejected", "read", "lost", "unused")
+RANKS = ("kept", "rejected", "read", "lost", "unused", "passed")
 """A row that feeds several tables counts once, by the best that became of it. 'read' is a row kept beside the rows
-that it belongs to, or for identities only; 'lost' one that is only there to be looked up, and that nothing looks up."""
+that it belongs to, or for identities only; 'lost' one that is only there to be looked up, and that nothing looks up;
+'passed' one that is not of the kind that is asked for, which says less than what became of it where it is."""
 
-SAID = {"read": "kept", "lost": "rejected"}
+SAID = {"read": "kept", "lost": "rejected", "passed": "unused"}
 STEP = 1 << 20
 
 
@@ -114,13 +115,13 @@ def _parts(mapping: Mapping, name: str, compiled: Sequence[Compiled], fates: Fat
         for number, one, lookup in _looking_up(compiled, name):
             yield _lookup_part(name, (number, one, lookup), not own, fates, receipt)
     reason = "read by a query" if name in queried(mapping) else "no table of the mapping uses it"
-    default = fates.number("read", "", "", -1) if name == HEADER else fates.number("unused", "", reason, -1)
+    default = fates.number("read", "", "", -1) if name == HEADER else fates.number("passed", "", reason, -1)
     yield f"select _row, {default} as fate from {raw_name(name)}"
 
 
 def _spec_parts(compiled: Sequence[Compiled], number: int, one: Compiled, fates: Fates) -> Iterator[str]:
     """What a spec made of each of its rows; of a collapsed table's, of each of the rows that were collapsed."""
-    unused = fates.number("unused", one.table, one.spec.unused, number)
+    unused = fates.number("passed", one.table, one.spec.unused, number)
     reasons = [fates.number("rejected", one.table, reason, number) for reason in one.reasons]
     left_out = f"case when not _used then {unused} else ([{', '.join(map(str, reasons))}])[_reason] end"
     told = f"select _row, {left_out} as fate from {quoted(one.name)} where not _used or _reason is not null"

@@ -4,6 +4,7 @@ docs/sources.md describes the file for whoever writes one; the models below are 
 """
 
 import datetime as dt
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Literal, Self
@@ -19,6 +20,8 @@ from features.schema import TABLES, Column, Table
 IDENTITY_COLUMNS = ("nhs_number", "local_id", "family_name", "given_name", "birth_date")
 HEADER = "header"
 CONSTANT = "="
+DIRECTIVES = set("abcdfghjmnpuwxyzABGHIMSTUVWXYZ%")
+"""Letters after % that DuckDB's strptime understands."""
 """What stands before a word that is not a column's name but itself."""
 
 Constant = str | int | float | bool
@@ -240,6 +243,15 @@ class Mapping(Part):
         if value is not None and value not in available_timezones():
             message = f"there is no time zone '{value}'"
             raise ValueError(message)
+        return value
+
+    @field_validator("date_formats")
+    @classmethod
+    def _understood(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            if not (said := re.findall("%-?(.?)", one)) or not set(said) <= DIRECTIVES:
+                message = f"'{one}' is no way to write a date; write it like %d.%m.%Y %H:%M, as strptime reads it"
+                raise ValueError(message)
         return value
 
     @property

@@ -10,6 +10,7 @@ import os
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -70,14 +71,25 @@ def _read_files(folder: Path, mapping: Mapping, extract: Extract) -> dict[str, l
 
 
 def fingerprint(folder: Path, mapping: Mapping, zone: str) -> str:
-    """SHA-256 of the extract's bytes, the mapping and the time zone; what a database would answer is not in it."""
+    """SHA-256 of the extract's bytes, the mapping and the time zone, and of the day of receipt where the folder's name
+    says it: the same words on another day are news. What a database would answer is not in it."""
     digest = sha256(json.dumps([mapping.model_dump(mode="json"), mapping.zone or zone], sort_keys=True).encode())
+    if mapping.receipt.column is None and (day := day_named(folder, mapping)) is not None:
+        digest.update(f"{day.isoformat()}\0".encode())
     for path in files_of(folder):
         with path.open("rb") as file:
             digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
             while part := file.read(1 << 22):
                 digest.update(part)
     return digest.hexdigest()
+
+
+def day_named(folder: Path, mapping: Mapping) -> datetime | None:
+    """The day that an extract's name says, as the mapping reads it; null where it says none."""
+    try:
+        return datetime.strptime(folder.name, mapping.receipt.folder or "").replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def files_of(folder: Path) -> list[Path]:

@@ -17,12 +17,12 @@ from features.sources.account import account, nulls
 from features.sources.cells import literal, moment, quoted, wall_clock
 from features.sources.compile import Compiled, compile_spec
 from features.sources.mapping import HEADER, Mapping
-from features.sources.raw import Extract, files_of, fingerprint, raw_name, read_extract
+from features.sources.raw import Extract, day_named, files_of, fingerprint, raw_name, read_extract
 from features.sources.resolve import LINKS, Readers, identities, read_tables, resolve_people
 
 LARGE_BYTES = 1 << 24
 """In extracts smaller than this a second thread costs more than it helps."""
-ARRIVAL = "when it was received could not be read from it: the time of its files was taken"
+ARRIVAL = "nothing says when it was received: the time of its files was taken"
 
 
 def read_batch(
@@ -41,8 +41,9 @@ def read_batch(
 
     pseudonym: identity texts ('nhs:9990000018', 'local:RYX:12345') -> person ids. zone: of times without an offset,
     unless the mapping has its own. known_from: 'recorded' trusts the rows' own recorded times where there are any;
-    'receipt' does not. received_at: when the extract arrived, where the mapping does not find out. links: alias (a
-    local id as in `Batch.identities`), person_id of earlier extracts' people.
+    'receipt' does not. received_at: when the extract arrived, whatever the mapping finds out. arrived_at: when its
+    files did, where the mapping does not find out; not where all that is known hangs on it ('receipt') and the mapping
+    has a rule. links: alias (a local id as in `Batch.identities`), person_id of earlier extracts' people.
 
     Raises SourceError where the extract cannot be read at all, ConfigError where the mapping's SQL does not run. Rows
     that cannot be used are left out, and counted in `Batch.account`.
@@ -51,7 +52,8 @@ def read_batch(
     with connect({}, 2 if _large(folder, mapping) else 1) as connection:
         extract = read_extract(connection, folder, mapping, zone)
         found_out = _receipt(folder, mapping, extract, zone)
-        received = received_at or found_out or arrived_at
+        hangs_on_it = known_from == "receipt" and (mapping.receipt.column or mapping.receipt.folder)
+        received = received_at or found_out or (None if hangs_on_it else arrived_at)
         if received is None:
             raise SourceError(_no_receipt(folder, mapping))
         received = received.astimezone(UTC)
@@ -61,8 +63,7 @@ def read_batch(
         resolve_people(connection, compiled, readers)
         scopes = _scopes(mapping, extract, zone)
         tables = read_tables(connection, compiled, readers)
-        unsaid = received_at is None and found_out is None and (mapping.receipt.column or mapping.receipt.folder)
-        notes = [(folder.name, "", "note", ARRIVAL, 1)] if unsaid else []
+        notes = [] if received_at or found_out else [(folder.name, "", "note", ARRIVAL, 1)]
         return Batch(
             source=source,
             name=folder.name,
@@ -118,7 +119,7 @@ def _receipt(folder: Path, mapping: Mapping, extract: Extract, zone: str) -> dat
         found = extract.connection.sql(f"select {select} from {raw_name(HEADER)}").fetchall()
         if found and found[0][0] is not None:
             return cast(datetime, found[0][0])
-    if rule.folder is not None and (day := _day_named(folder.name, rule.folder)) is not None:
+    if rule.folder is not None and (day := day_named(folder, mapping)) is not None:
         return datetime.combine(day, rule.time, tzinfo=ZoneInfo(zone))
     return None
 
@@ -129,15 +130,8 @@ def _no_receipt(folder: Path, mapping: Mapping) -> str:
     places += [f"folder name like {rule.folder}"] if rule.folder else []
     return (
         f"{folder.name} must say when it was received ({' or '.join(places) or 'its mapping has no receipt'}); "
-        "it does not: give the time of receipt"
+        "it does not: give the time of receipt as `received_at` of its source in the configuration, or rename it"
     )
-
-
-def _day_named(name: str, pattern: str) -> datetime | None:
-    try:
-        return datetime.strptime(name, pattern).replace(tzinfo=UTC)
-    except ValueError:
-        return None
 
 
 def _refuse_other_headers(mapping: Mapping, extract: Extract) -> None:

@@ -126,7 +126,7 @@ def _slim(table: Table, compiled: Compiled, number: int, readers: Readers) -> st
     row_id = hashed(table.name, ("s._key", "case when s._by_person then p.person_id end"))
     content = ", ".join(("p.person_id", "s._deleted", *(_column(table, compiled, c) for c in table.columns)))
     return f"""
-        select {row_id} as row_id, p.person_id, {known} as known_from, coalesce(epoch_us(s._at), 0) as sequence,
+        select {row_id} as row_id, p.person_id, {known} as known_from, epoch_us(s._t) as sequence,
                {number} as _spec, s.rowid as _place, s._row, hash({content}) as content
         from {quoted(compiled.name)} s join persons p on p.identity = s._identity
         where s._reason is null and s._used"""
@@ -135,7 +135,7 @@ def _slim(table: Table, compiled: Compiled, number: int, readers: Readers) -> st
 def _whole(table: Table, compiled: Compiled, number: int) -> str:
     columns = [f"{_column(table, compiled, c)} as {quoted(c.name)}" for c in table.columns]
     return f"""
-        select d.row_id, d.person_id, d.known_from, s._deleted as deleted, coalesce(epoch_us(s._at), 0) as sequence,
+        select d.row_id, d.person_id, d.known_from, s._deleted as deleted, epoch_us(s._t) as sequence,
                {", ".join(columns)}
         from {quoted(compiled.name)} s join {settled_name(table.name)} d on d._place = s.rowid
         where d._spec = {number} and d._fate = 0"""

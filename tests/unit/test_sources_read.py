@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, text
 
 from features.batch import Batch
 from features.errors import ConfigError, SourceError
-from features.sources.mapping import Mapping, load_mapping
+from features.sources.mapping import Mapping, Receipt, load_mapping
 from features.sources.read import ARRIVAL, read_batch
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "sources"
@@ -80,6 +80,24 @@ def test_the_receipt_is_in_the_name_of_the_folder_or_given(tmp_path: Path) -> No
         read(write(tmp_path / "in", events__csv=EVENTS), mapping_of("events"), received_at=None)
 
 
+def test_the_same_words_on_another_day_are_news(tmp_path: Path) -> None:
+    days = ("2026-07-01", "2026-07-02", "2026-07-01-copy")
+    found = [read(write(tmp_path / day, events__csv=EVENTS), mapping_of("events")).fingerprint for day in days]
+    assert len(set(found)) == 3
+    (tmp_path / "elsewhere").mkdir()
+    elsewhere = write(tmp_path / "elsewhere" / days[1], events__csv=EVENTS)
+    assert read(elsewhere, mapping_of("events")).fingerprint == found[1]
+
+
+def test_where_all_hangs_on_the_receipt_a_name_that_does_not_say_it_is_refused(tmp_path: Path) -> None:
+    folder, how = write(tmp_path / "july", events__csv=EVENTS), {"source": "s", "pseudonym": ids, "zone": "UTC"}
+    with pytest.raises(SourceError, match="`received_at` of its source"):
+        read_batch(folder, mapping_of("events"), known_from="receipt", arrived_at=RECEIVED, **how)
+    silent = mapping_of("events").model_copy(update={"receipt": Receipt()})
+    batch = read_batch(folder, silent, known_from="receipt", arrived_at=RECEIVED, **how)
+    assert ARRIVAL in set(batch.account["reason"])
+
+
 @pytest.mark.parametrize(("name", "notes"), [("2026-07-01", []), ("july", [ARRIVAL])])
 def test_a_receipt_that_cannot_be_read_is_told_of(tmp_path: Path, name: str, notes: list[str]) -> None:
     batch = read_batch(
@@ -88,7 +106,7 @@ def test_a_receipt_that_cannot_be_read_is_told_of(tmp_path: Path, name: str, not
         source="s",
         pseudonym=ids,
         zone="Europe/London",
-        known_from="receipt",
+        known_from="recorded",
         arrived_at=RECEIVED,
     )
     assert list(batch.account.loc[batch.account["reason"] == ARRIVAL, "reason"]) == notes
