@@ -1,10 +1,12 @@
 """The configuration file: what it may say, and the sentence when it says something else."""
 
+from datetime import UTC, datetime, time
 from pathlib import Path
 
 import pytest
 
 from features.errors import ConfigError
+from pipelines import steps
 from pipelines.config import load_config
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -25,6 +27,16 @@ def test_every_configuration_that_is_shipped_loads(path):
     assert load_config(path).trust
 
 
+def test_times_of_day_need_no_quotes(tmp_path):
+    config = loaded(tmp_path, LEAST + "cut: 10:30\nlists: {good_until: 6:45}\n")
+    assert (config.cut, config.lists.good_until) == (time(10, 30), time(6, 45))
+
+
+def test_a_trust_of_simulated_people_need_not_have_been_drawn_here(tmp_path):
+    drawn_elsewhere = loaded(tmp_path, LEAST + "simulated: true\n")
+    assert steps.due_cut(drawn_elsewhere, datetime(2026, 1, 12, 9, tzinfo=UTC)) == datetime(2026, 1, 12, 6, tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
     ("text", "place", "clause"),
     [
@@ -37,6 +49,8 @@ def test_every_configuration_that_is_shipped_loads(path):
             "'known_from'",
         ),
         (LEAST + "rules: {r: [{feature: x, wieght: 2}]}\n", "rules.r.0.wieght", "did you mean 'weight'?"),
+        (LEAST + "cut: 6\n", "cut", "must be a time of day, like 06:00"),
+        (LEAST + "lists: {good_until: 600}\n", "lists.good_until", "must be a time of day, like 06:00"),
         (LEAST + "lists: {share: 2}\n", "lists.share", "less than or equal to 1"),
         ("features: f\nsources: {}\n", "trust", "Field required"),
         (

@@ -1,5 +1,6 @@
 """A mapping says something usable, or is refused with the place and the nearest word."""
 
+from datetime import time
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,12 @@ def test_on_and_no_are_words() -> None:
         ("value: amount", "value: {codes: {'1': 2}}", "needs exactly one of column, value"),
         ("value: amount", "value: {column: amount, codes: {1: 2}}", "valid string"),
         ("key: [person, code, at]", "", "needs a 'key'"),
+        ("        occurred_at: {date: at}\n", "", "needs 'occurred_at' among its 'columns': a row of observations"),
+        ("        code: code\n", "", "needs 'code' among its 'columns'"),
+        ("about: A", "date_formats: ['%d.%q.%Y']\nabout: A", "'%d.%q.%Y' is no way to write a date"),
+        ("about: A", "date_formats: [DD.MM.YYYY]\nabout: A", "write it like %d.%m.%Y"),
+        ("about: A", "receipt: {time: 6}\nabout: A", "receipt.time: must be a time of day, like 06:00"),
+        ("{date: at}", "{date: at, default_time: 1230}", "must be a time of day, like 06:00"),
         ("about: A", "zone: Europe/Londn\nabout: A", "there is no time zone 'Europe/Londn'"),
         ("about: A", "receipt: {column: Upload}\nabout: A", "there is no header column 'Upload'"),
         ("about: A", "complete: {table: x, when: a, first: b, last: c}\nabout: A", "there is no canonical table 'x'"),
@@ -90,6 +97,20 @@ def test_what_is_not_understood_is_refused_with_its_place(old: str, new: str | N
         load_mapping(text, "x.yaml")
     assert says in str(caught.value)
     assert str(caught.value).startswith("x.yaml")
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("12:30", time(12, 30)), ("6:05", time(6, 5)), ("'23:59:30'", time(23, 59, 30))]
+)
+def test_a_time_of_day_is_what_it_looks_like(written: str, meant: time) -> None:
+    text = GOOD.replace("{date: at}", f"{{date: at, default_time: {written}}}")
+    mapping = load_mapping(text.replace("about: A", f"receipt: {{time: {written}}}\nabout: A"), "x")
+    assert mapping.receipt.time == mapping.tables["observations"][0].columns["occurred_at"].default_time == meant
+
+
+def test_codes_with_leading_zeros_are_words() -> None:
+    cell = load_mapping(GOOD.replace("code: code", "code: {column: code, codes: {010: 017}}"), "x")
+    assert cell.tables["observations"][0].columns["code"].codes == {"010": "017"}
 
 
 def test_codes_are_those_of_the_schema() -> None:

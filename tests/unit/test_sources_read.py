@@ -80,6 +80,57 @@ def test_the_receipt_is_in_the_name_of_the_folder_or_given(tmp_path: Path) -> No
         read(write(tmp_path / "in", events__csv=EVENTS), mapping_of("events"), received_at=None)
 
 
+TWO_KINDS = """
+name: two
+about: Two kinds of facts in one file.
+files:
+  events: {match: "*.csv", recorded: told, columns: {person: [], kind: [], at: [], told: []}}
+tables:
+  attendances:
+    - {from: events, where: this.kind = 'visit', key: [person, at], person: [{scheme: s, columns: [person]}],
+       columns: {arrived_at: {date: at}}}
+  observations:
+    - {from: events, where: this.kind = 'fall', key: [person, at], person: [{scheme: s, columns: [person]}],
+       columns: {code: {value: fall}, occurred_at: {date: at}}}
+"""
+
+
+def test_what_became_of_a_row_is_told_before_what_it_was_not(tmp_path: Path) -> None:
+    rows = ["1,fall,2026-01-05,2026-01-05", "1,fall,2026-01-05,2026-01-06", "2,visit,2026-01-05,2026-01-06", "3,x,,"]
+    folder = write(tmp_path / "in", events__csv="\n".join(["person,kind,at,told", *rows]))
+    assert sums(read(folder, load_mapping(TWO_KINDS, "two"))) == {
+        ("events.csv", "kept", ""): 1,
+        ("events.csv", "unused", "same as the version before"): 1,
+        ("events.csv", "unused", "not of this kind"): 1,
+    }
+
+
+def test_what_has_no_recorded_time_comes_last_whatever_the_clock(tmp_path: Path) -> None:
+    rows = "person,code,time,known_from,value,event_id\n1,x,2026-01-05,2026-01-05T09:00,1,e\n1,x,2026-01-05,,2,e\n"
+    folder = write(tmp_path / "2026-01-06", events__csv=rows)
+    for clock in ("receipt", "recorded"):
+        batch = read_batch(
+            folder,
+            mapping_of("events"),
+            source="s",
+            pseudonym=ids,
+            zone="UTC",
+            known_from=clock,  # type: ignore[arg-type]
+        )
+        found = batch.tables["observations"].sort_by([("known_from", "ascending")]).to_pylist()
+        assert found[-1]["value"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("03-04-25", "2025-04-03"), ("2025-04-03", "2025-04-03"), ("3.4.2025", "2025-04-03"), ("2025-4-3", "2025-04-03")],
+)
+def test_a_date_is_read_as_the_mapping_says(tmp_path: Path, written: str, meant: str) -> None:
+    events = mapping_of("events").model_copy(update={"date_formats": ("%d-%m-%y", "%d.%m.%Y")})
+    batch = read(write(tmp_path / "in", events__csv=f"person,code,time\n1,x,{written}\n"), events, zone="UTC")
+    assert [f"{row['occurred_at']:%Y-%m-%d}" for row in batch.tables["observations"].to_pylist()] == [meant]
+
+
 def test_the_same_words_on_another_day_are_news(tmp_path: Path) -> None:
     days = ("2026-07-01", "2026-07-02", "2026-07-01-copy")
     found = [read(write(tmp_path / day, events__csv=EVENTS), mapping_of("events")).fingerprint for day in days]
