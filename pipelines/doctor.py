@@ -44,6 +44,7 @@ def examine(config: ServiceConfig, now: datetime) -> list[Finding]:
         _history,
         _databases,
         _workers,
+        _rules,
         _champion,
         _opt_out,
         _secrets,
@@ -131,6 +132,12 @@ def _workers(service: Service, _now: datetime) -> Iterator[Finding]:
 
 def _buckets(history: History) -> int:
     return history.buckets
+
+
+def _rules(service: Service, _now: datetime) -> Iterator[Finding]:
+    number = len(service.config.rules)
+    none = "a first model has to beat a simple rule, and there is none. Add 'rules' as in configs/simulated.yaml."
+    yield Finding(number > 0, f"{number} simple rules for a first model to beat" if number else none)
 
 
 def _champion(service: Service, _now: datetime) -> Iterator[Finding]:

@@ -152,6 +152,12 @@ def test_the_doctor_says_what_is_missing(monkeypatch, capsys, small_config, tmp_
     assert code == 1
     assert re.search(r"LOOK +Source 'community' must be a file or folder", said)
     assert re.search(r"LOOK +Scoring needs a champion", said)
+    assert "simple rules for a first model to beat" in said
+
+
+def test_the_doctor_says_that_a_first_model_would_have_nothing_to_beat(monkeypatch, capsys, small_config, tmp_path):
+    _, said, _ = run(monkeypatch, capsys, "doctor", "--config", changed(small_config, tmp_path, rules={}))
+    assert re.search(r"LOOK +a first model has to beat a simple rule, and there is none", said)
 
 
 def test_the_doctor_sees_that_the_catalogue_is_not_the_models(monkeypatch, capsys, small_config, trained, tmp_path):
