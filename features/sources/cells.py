@@ -50,7 +50,8 @@ def wall_clock(text: str, formats: tuple[str, ...]) -> str:
     """A date, with or without a time, as it stands on the clock it was written down by; null where unreadable. One that
     begins with four digits may be ISO 8601; DuckDB would take 03-04-25 for a day of the year 3."""
     other = f"try_strptime({text}, [{listed(formats)}])" if formats else "null"
-    iso = f"case when substr({text}, 5, 1) in ('-', '/') then try_cast({text} as timestamp) end"
+    digits = " and ".join(f"substr({text}, {place}, 1) between '0' and '9'" for place in (3, 4))
+    iso = f"case when {digits} then try_cast({text} as timestamp) end"
     believable = f"substr({text}, 1, 1) between '0' and '9' and strpos({text}, '-') <= 5 and length({text}) <= 40"
     return f"(case when {believable} then coalesce({iso}, {other}) end)"
 

@@ -20,9 +20,9 @@ from features.schema import TABLES, Column, Table
 IDENTITY_COLUMNS = ("nhs_number", "local_id", "family_name", "given_name", "birth_date")
 HEADER = "header"
 CONSTANT = "="
+"""What stands before a word that is not a column's name but itself."""
 DIRECTIVES = set("abcdfghjmnpuwxyzABGHIMSTUVWXYZ%")
 """Letters after % that DuckDB's strptime understands."""
-"""What stands before a word that is not a column's name but itself."""
 
 Constant = str | int | float | bool
 

@@ -123,7 +123,13 @@ def test_what_has_no_recorded_time_comes_last_whatever_the_clock(tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("written", "meant"),
-    [("03-04-25", "2025-04-03"), ("2025-04-03", "2025-04-03"), ("3.4.2025", "2025-04-03"), ("2025-4-3", "2025-04-03")],
+    [
+        ("03-04-25", "2025-04-03"),
+        ("2025-04-03", "2025-04-03"),
+        ("03-4-25", "2025-04-03"),
+        ("3.4.2025", "2025-04-03"),
+        ("2025-4-3", "2025-04-03"),
+    ],
 )
 def test_a_date_is_read_as_the_mapping_says(tmp_path: Path, written: str, meant: str) -> None:
     events = mapping_of("events").model_copy(update={"date_formats": ("%d-%m-%y", "%d.%m.%Y")})
