@@ -109,8 +109,8 @@ def people_by_team(
 ) -> dict[str, tuple[Person, ...]]:
     """The listed rows of each team that has any, by its id, in order of rank. `names` gives each team's name by its id.
 
-    Someone without an identity keeps the place, shown by the 16 hex digits of the pseudonym, so that a gap in the
-    identities never hides a person.
+    Someone whose name is not held keeps the place, shown by the local number or, where that is not held either, by the
+    16 hex digits of the pseudonym, so that a gap in the identities never hides a person.
     """
     found: dict[str, list[Person]] = defaultdict(list)
     listed = ranked[ranked["listed"].astype(bool)].sort_values("rank", kind="stable")
@@ -205,7 +205,9 @@ def _number(value: Any) -> float:
 
 def _name(row: Mapping[Any, Any]) -> str:
     known = words.full_name(_text(row["family_name"]), _text(row["given_name"]))
-    return known or f"Name not held: person {int(row['person_id']) & (2**64 - 1):016x}"
+    local = _text(row.get("local_id"))
+    other = f"local number {local}" if local else f"person {int(row['person_id']) & (2**64 - 1):016x}"
+    return known or f"Name not held: {other}"
 
 
 def _born(value: Any) -> str:

@@ -289,6 +289,13 @@ def test_a_person_without_identity_keeps_the_place(tmp_path: Path) -> None:
     assert json.loads((tmp_path / LATEST / MANIFEST).read_text("utf-8"))["without_nhs_number"] == 3
 
 
+def test_a_person_of_whom_a_local_number_alone_is_held_is_shown_by_that(tmp_path: Path) -> None:
+    nameless = IDENTITIES.assign(family_name=None, given_name=None, nhs_number=None, local_id=["RYX:1", None, "RYX:3"])
+    publish(RANKED, nameless, TEAMS, STAMP, tmp_path)
+    names = [person["name"] for person in rows_of(tmp_path, "north")]
+    assert names == ["Name not held: local number RYX:1", "Name not held: person fffffffffffffffe"]
+
+
 def test_a_disk_that_fails_leaves_the_lists_as_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = contents(run(tmp_path).folder)
     calls = iter(range(100))
