@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from features.schema import TABLES, Column, Table
 from features.sources.cells import SEPARATOR, Filled, Filler, all_present, listed, literal, quoted
-from features.sources.mapping import CONSTANT, HEADER, Collapse, Identity, Lookup, Mapping, Spec
+from features.sources.mapping import CONSTANT, HEADER, UNKNOWN, Cell, Collapse, Identity, Lookup, Mapping, Spec
 from features.sources.raw import raw_name
 
 ORPHAN = "parent not in this submission"
@@ -95,7 +95,8 @@ def _filled(filler: Filler, table: Table | None, spec: Spec) -> dict[str, Filled
     known = {column.name: column for column in (table.columns if table else IDENTITY_TABLE)}
     at = table.at if table else None
     cells = {}
-    for name, cell in spec.columns.items():
+    unsaid = {name: Cell(value=UNKNOWN) for name, column in known.items() if UNKNOWN in column.codes}
+    for name, cell in (unsaid | spec.columns).items():
         column = known[name]
         decisive = name == at or (table is not None and column.null == "never null")
         cells[name] = filler.fill(column, cell, decisive)

@@ -105,6 +105,12 @@ def test_what_became_of_a_row_is_told_before_what_it_was_not(tmp_path: Path) -> 
     }
 
 
+def test_contacts_of_which_no_status_is_told_have_one_that_says_so(tmp_path: Path) -> None:
+    text = TWO_KINDS.replace("attendances:", "contacts:").replace("arrived_at", "occurred_at")
+    folder = write(tmp_path / "in", events__csv="person,kind,at,told\n2,visit,2026-01-05,2026-01-06\n")
+    assert read(folder, load_mapping(text, "two")).tables["contacts"]["status"].to_pylist() == ["unknown"]
+
+
 def test_what_has_no_recorded_time_comes_last_whatever_the_clock(tmp_path: Path) -> None:
     rows = "person,code,time,known_from,value,event_id\n1,x,2026-01-05,2026-01-05T09:00,1,e\n1,x,2026-01-05,,2,e\n"
     folder = write(tmp_path / "2026-01-06", events__csv=rows)
