@@ -178,8 +178,7 @@ REFUSED = {
     "an optional file is an error page": (instead(ACTIVITIES, b"<html>\n504\n</html>\n"), "CYP202.csv .* header line"),
     "only zeros": (instead(CONTACTS, bytes(4096)), "CYP201.csv .* not text"),
     "required file missing": (lambda folder: (folder / REFERRALS).unlink(), "2025-06-10 must have a file CYP101"),
-    "semicolons": (replaced(CONTACTS, b",", b";"), "CYP201.csv must begin with a header line"),
-    "tabs": (replaced(CONTACTS, b",", b"\t"), "CYP201.csv must begin with a header line"),
+    "colons": (replaced(CONTACTS, b",", b":"), "CYP201.csv must begin with a header line"),
     "lines end as in 1984": (replaced(CONTACTS, b"\n", b"\r"), "CYP201.csv must be text"),
     "gz that is not gz": (moved(CONTACTS, "CYP201.csv.gz"), "CYP201.csv.gz must be a complete gzip file"),
     "gz cut short": (moved(CONTACTS, "CYP201.csv.gz", lambda t: gzip.compress(t)[:-30]), "CYP201.csv.gz .* cut short"),
@@ -196,6 +195,10 @@ HARMLESS = {
         shutil.copy(folder / PATIENTS, folder / "CYP001 (1).csv"),
     ),
     "other columns": on_every_file(other_columns),
+    "semicolons, tabs and bars": lambda folder: [
+        replaced(name, b",", separator)(folder)
+        for name, separator in ((CONTACTS, b";"), (REFERRALS, b"\t"), (ACTIVITIES, b"|"))
+    ],
     "as a spreadsheet writes it": on_every_file(dressed),
     "gz and Parquet in capitals, and a link": lambda folder: (
         moved(REFERRALS, "CYP101.CSV.GZ", gzip.compress)(folder),
