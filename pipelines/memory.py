@@ -12,8 +12,8 @@ KEPT, MAPPED_FROM = 256 << 20, 32 << 20
 
 def hold_on() -> None:
     """From here on this process keeps the memory of what it no longer uses, up to `KEPT` bytes, but of pieces from
-    `MAPPED_FROM` bytes: tables come and go, and to be given pages anew for each took a tenth of a day's processor time.
-    Arrow takes its memory from the same store as everything else."""
+    `MAPPED_FROM` bytes: tables come and go, and to be given pages anew for each took up to a tenth of a day's processor
+    time. Arrow takes its memory from the same store as everything else."""
     with suppress(OSError, AttributeError):  # glibc's alone
         system = ctypes.CDLL(None)
         system.mallopt(TRIM_THRESHOLD, KEPT)
