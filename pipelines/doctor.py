@@ -135,9 +135,12 @@ def _buckets(history: History) -> int:
 
 
 def _rules(service: Service, _now: datetime) -> Iterator[Finding]:
+    from pipelines import tracking
+
     number = len(service.config.rules)
     none = "a first model has to beat a simple rule, and there is none. Add 'rules' as in configs/simulated.yaml."
-    yield Finding(number > 0, f"{number} simple rules for a first model to beat" if number else none)
+    if number or tracking.holder(service.workspace, tracking.CHAMPION) is None:
+        yield Finding(number > 0, f"{number} simple rules for a first model to beat" if number else none)
 
 
 def _champion(service: Service, _now: datetime) -> Iterator[Finding]:

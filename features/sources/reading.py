@@ -6,6 +6,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
@@ -76,7 +77,7 @@ def read_text(path: Path, data: bytes, raw: RawTable) -> Text:
             message = f"{path.name} must have a header line at least; it is empty: it was cut off, fetch it again"
             raise SourceError(message)
         return Text(_empty(raw), np.empty(0, np.int64))
-    head, start, separator = _header_line(path, data, raw)
+    head, separator, start = _header_line(path, data, raw)
     found = match_columns(path.name, head, raw)
     data = data if separator == b"\t" else data.replace(b"\t", b" ")
     layout = _Layout(len(head), _codecs(raw), separator)
@@ -202,25 +203,34 @@ def _codecs(raw: RawTable) -> tuple[str, ...]:
     return ("utf-8",) if raw.encoding == "utf-8" else ("utf-8", "windows-1252")
 
 
-def _header_line(path: Path, data: bytes, raw: RawTable) -> tuple[list[str], int, bytes]:
-    """The column names, where the rows begin, and what parts the columns: the first of `SEPARATORS` by which one of the
-    mapping's columns is among them."""
+def _header_line(path: Path, data: bytes, raw: RawTable) -> tuple[list[str], bytes, int]:
+    """The column names, what parts them, and where the rows begin."""
     end = data.find(b"\n")
     line = data if end < 0 else data[:end]
     for codec in _codecs(raw):
         try:
-            ways = {way: _names(line.decode(codec).strip("\r"), way.decode()) for way in SEPARATORS}
+            return *_parted(line.decode(codec).strip("\r"), raw), len(line) + 1
         except (UnicodeDecodeError, csv.Error):
             continue
-        known = {plain_name(word) for name, aliases in raw.columns.items() for word in (name, *aliases)}
-        way = next((way for way, names in ways.items() if known.intersection(map(plain_name, names))), b",")
-        return ways[way], len(line) + 1, way
     message = f"{path.name} must be text in {raw.encoding}; its first line cannot be read as that: export it again"
     raise SourceError(message)
 
 
-def _names(line: str, separator: str) -> list[str]:
-    return [name.strip() for name in next(csv.reader(StringIO(line), delimiter=separator), [])]
+def _parted(line: str, raw: RawTable) -> tuple[list[str], bytes]:
+    """The column names, and the first of `SEPARATORS` by which one of the mapping's columns is among them; else by
+    commas."""
+    known = {plain_name(word) for name, aliases in raw.columns.items() for word in (name, *aliases)}
+    by_commas, *others = SEPARATORS
+    names = _names(line, by_commas)
+    for other in others if known.isdisjoint(map(plain_name, names)) else ():
+        with suppress(csv.Error):
+            if not known.isdisjoint(map(plain_name, found := _names(line, other))):
+                return found, other
+    return names, by_commas
+
+
+def _names(line: str, separator: bytes) -> list[str]:
+    return [name.strip() for name in next(csv.reader(StringIO(line), delimiter=separator.decode()), [])]
 
 
 def _csv(

@@ -139,6 +139,11 @@ def test_the_header_tells_what_parts_the_columns(separator: bytes, plain: bytes)
     assert (cells, others) == (as_said, rejected)
 
 
+def test_a_header_of_very_many_columns_is_parted_by_its_commas() -> None:
+    many = ",".join(f"x{number}" for number in range(30_000))
+    assert rows_of(f"a,b,c,{many}\n1,2,3{',' * 30_000}\n".encode()) == ([("1", "2", "3")], Counter())
+
+
 def test_a_comma_within_columns_parted_otherwise_is_text() -> None:
     assert rows_of(b"a;b;c\n1,5;2;x,y\n7;8\n")[0] == [("1,5", "2", "x,y")]
     assert rows_of(b"a\tb\tc\n1,5\t\tx y\n")[0] == [("1,5", None, "x y")]
